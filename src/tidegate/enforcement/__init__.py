@@ -1,0 +1,1 @@
+"""The one road: Door.admit, Session.judge, settle, mask, record, relay."""

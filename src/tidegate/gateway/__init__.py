@@ -1,0 +1,1 @@
+"""Listeners: accept, limit, drain."""

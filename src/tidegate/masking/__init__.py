@@ -1,0 +1,1 @@
+"""Which fields are sensitive, and what becomes of their values."""

@@ -1,0 +1,1 @@
+"""Text to operations: pure classification by real parsers."""

@@ -1,0 +1,1 @@
+"""Rules and their evaluation: pure functions from facts to a decision."""

@@ -1,0 +1,1 @@
+"""One file per protocol: greet, authenticate, connect upstream, hand over to the relay."""

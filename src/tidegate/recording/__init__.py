@@ -1,0 +1,1 @@
+"""Recordings: every byte of a session, framed, compressed, sealed."""

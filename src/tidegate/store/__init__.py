@@ -1,0 +1,1 @@
+"""Mutable state in a relational store; a row authorises nothing by itself."""

@@ -1,0 +1,1 @@
+"""Sans-I/O protocol framing: bytes in, requests and bytes out."""
