@@ -158,11 +158,18 @@ class Wire(Protocol):
     """One per session, both directions, sans-I/O.
 
     ``pending`` counts forwarded requests whose reply is not complete (endless replies do not count); ``buffered`` is
-    the number of the agent's bytes held because they do not make a request yet.
+    the number of the agent's bytes held because they do not make a request yet. ``settled`` is False while a
+    transaction is open upstream, so that what it defines is not yet visible to others. ``waiting``: what the agent sent
+    can only be understood after the next responses; then ask for requests again.
     """
 
     pending: int
     buffered: int
+    settled: bool
+
+    @property
+    def waiting(self) -> bool:
+        """See above."""
 
     def requests(self, data: bytes) -> Iterator[Request]:
         """Take in bytes of the agent and yield the requests they complete, lazily.

@@ -1,0 +1,1 @@
+../../src/tidegate/cli/demo/shop/schema.sql

@@ -1,0 +1,59 @@
+"""Entries: the bytes of a leaf, restricted JSON in canonical form.
+
+The domain is JSON without floats, with integers up to 2^53 - 1 and keys of ``[a-z][a-z0-9_]*``; on it, sorted compact
+JSON is exactly RFC 8785. Invariant: equal leaves have equal bytes, and the bytes read back as the same leaf.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import orjson
+
+from tidegate.model.event import Json
+
+LARGEST = 32_768
+"""Bytes of an entry at most; a bundle could hold 65,535."""
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
+_SORTED = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+
+
+def encode(leaf: Mapping[str, Json]) -> bytes:
+    """The canonical bytes of ``leaf``. Raises ValueError for what the domain does not hold, or above 32,768 bytes."""
+    _check(leaf)
+    try:
+        entry = orjson.dumps(leaf, option=_SORTED)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"the leaf cannot be written: {error}") from None
+    if len(entry) > LARGEST:
+        raise ValueError(f"the leaf has {len(entry)} bytes; {LARGEST} are the most")
+    return entry
+
+
+def decode(entry: bytes) -> dict[str, Json]:
+    """The leaf of an entry. Raises ValueError when it is no JSON object."""
+    leaf = orjson.loads(entry)
+    if not isinstance(leaf, dict):
+        raise ValueError("an entry must be a JSON object")
+    return leaf
+
+
+def _check(value: object) -> None:
+    """Refuse what orjson would write although the domain does not hold it: floats, odd keys, other types."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or not _KEY.match(key):
+                raise ValueError(f"a leaf's keys are lower-case words, not {key!r}")
+            _check(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item)
+    elif not (value is None or isinstance(value, bool | int | str)):
+        raise ValueError(f"a leaf holds no {type(value).__name__}")

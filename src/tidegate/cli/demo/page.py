@@ -1,0 +1,86 @@
+"""How the demo reads: numbered chapters, commands as typed, their real output, and what was checked.
+
+Everything from outside becomes a Text, never markup, with control characters made visible. Colours appear only on a
+terminal; lines fold at the width of the window, at most 110 columns.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from tidegate.errors import TidegateError
+from tidegate.web.shown import safe
+
+WIDEST = 110
+_PAINT = (
+    (re.compile(r"\[masked(?::[^\]]*)?\]"), "magenta"),
+    (re.compile(r"^(ERROR|FATAL):", re.MULTILINE), "bold red"),
+    (re.compile(r"^(DETAIL|HINT|NOTICE):", re.MULTILINE), "yellow"),
+)
+
+
+class Page:
+    """Standard output of the demo; counts its own chapters and checks."""
+
+    def __init__(self) -> None:
+        terminal = sys.stdout.isatty()
+        self._console = Console(highlight=False, markup=False, emoji=False, width=None if terminal else WIDEST)
+        self._console.width = min(self._console.width, WIDEST)
+        self.chapters = 0
+        self.checks = 0
+
+    def title(self, name: str, line: str) -> None:
+        """The head of the page."""
+        self._console.print()
+        self._console.print(Text.assemble((f" {name} ", "bold reverse"), "  ", line))
+
+    def chapter(self, name: str, line: str) -> None:
+        """A numbered chapter and one sentence on what it shows."""
+        self.chapters += 1
+        self._console.print()
+        self._console.print(Rule(Text(f"{self.chapters}  {name}", style="bold"), align="left", style="cyan"))
+        self.say(line)
+
+    def say(self, text: str) -> None:
+        """One sentence of explanation."""
+        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, 3)))
+
+    def typed(self, who: str, prompt: str, command: str) -> None:
+        """A command exactly as typed, with who types it."""
+        lines = command.split("\n")
+        self._console.print()
+        for number, line in enumerate(lines):
+            head = (f"{who} ", "bold cyan") if number == 0 else (" " * (len(who) + 1), "")
+            sign = prompt if number == 0 else " " * len(prompt)
+            row = Table.grid(padding=0)
+            row.add_row(Text.assemble("  ", head, (f"{sign} ", "dim")), Text(safe(line), style="bold"))
+            self._console.print(row)
+
+    def shown(self, output: str) -> None:
+        """What came back, folded and indented."""
+        text = Text(safe(output.strip("\n"), lines=True), overflow="fold")
+        for pattern, style in _PAINT:
+            text.highlight_regex(pattern, style)
+        self._console.print(Padding(text, (0, 0, 0, 5)))
+
+    def promise(self, kept: bool, text: str, answer: str = "") -> None:
+        """State that ``text`` is true. Raises TidegateError when it is not, with the answer that shows it."""
+        if not kept:
+            hint = f"What came back: {answer.strip()}" if answer else ""
+            raise TidegateError(f"a promise was not kept: {text}", hint=hint, code="demo.promise")
+        self.checks += 1
+        self._console.print(Text.assemble(("   ✓ ", "bold green"), (text, "green")))
+
+    def recipe(self, label: str, lines: list[str]) -> None:
+        """Lines to copy and paste: never folded, so that a copied line stays one."""
+        self._console.print()
+        self.say(label)
+        for line in lines:
+            self._console.print(Text(f"     {line}", style="bold"), soft_wrap=True)

@@ -1,0 +1,165 @@
+"""What the story plays on: a scratch directory, the shop's database, a running gateway, and one desk per person.
+
+Layout: ``gateway/`` is what an operator has (configuration and data), ``auditor/`` is what lies elsewhere (the
+auditor's key, later the trust file and a checkpoint), ``alice/``, ``bob/`` and ``operator/`` are homes, and ``agent/``
+holds the agent's password file. All of it goes when the stage closes, and every process is ended by its id.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+
+import pyrage
+
+from tidegate.errors import ResourceError
+
+from .desk import Desk
+from .page import Page
+from .server import Shop
+
+PATIENCE = 30.0
+"""Seconds the gateway may take to answer."""
+
+_CODE = re.compile(r"bootstrap code: (\S+)")
+_AUDITOR = re.compile(r"age1[0-9a-z]{50,}")
+
+
+class Stage:
+    """Everything that runs during the demo; a context manager that brings it up and takes it down."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Stage:
+        try:
+            self._build()
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    @property
+    def api(self) -> str:
+        """The gateway's address for `tidegate login`."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def data(self) -> Path:
+        """The gateway's data directory."""
+        return self.root / "gateway" / "data"
+
+    @property
+    def passfile(self) -> Path:
+        """Where the agent's token is, in the form its client reads."""
+        return self.root / "agent" / "token"
+
+    def desk(self, name: str) -> Desk:
+        """A new terminal for a person."""
+        return Desk(name, self.root / name, self.root, self.page)
+
+    def bootstrap_code(self) -> str:
+        """The one-time code that the gateway printed at its first start. Raises ResourceError when there is none."""
+        found = _CODE.search(self.log.read_text())
+        if found is None:
+            raise ResourceError("the gateway printed no bootstrap code", hint=self._last_words(), code="demo.gateway")
+        return found[1]
+
+    def watch(self) -> None:
+        """Return when the gateway ends by itself, with the reason as an error."""
+        self._gateway.wait()
+        raise ResourceError("the gateway ended", hint=self._last_words(), code="demo.gateway")
+
+    def _build(self) -> None:
+        self.root = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-demo-")))
+        self.root.chmod(0o755)  # the database runs under another account and must reach its own directory
+        for name in ("gateway", "auditor", "agent"):
+            (self.root / name).mkdir(mode=0o700)
+        self.api_port, self.port, shop_port = port(7443), port(6432), port(5433)
+        self.shop = Shop(self.root / "shop", shop_port)
+        self._cleanup.callback(self.shop.stop)
+        self._configure()
+        self._serve()
+
+    def _configure(self) -> None:
+        auditor = pyrage.x25519.Identity.generate()
+        _private(self.root / "auditor" / "auditor.key", str(auditor))
+        _private(self.root / "gateway" / "shop.password", self.shop.password)
+        source = files(__package__).joinpath("shop")
+        text = source.joinpath("tidegate.yaml").read_text()
+        for written, actual in ((7443, self.api_port), (6432, self.port), (5433, self.shop.port)):
+            text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{actual}")
+        text = _AUDITOR.sub(str(auditor.to_public()), text)
+        (self.root / "gateway" / "tidegate.yaml").write_text(text)
+        (self.root / "gateway" / "policy.yaml").write_text(source.joinpath("policy.yaml").read_text())
+
+    def _serve(self) -> None:
+        self.log = self.root / "gateway" / "serve.log"
+        with self.log.open("wb") as log:
+            self._gateway = subprocess.Popen(
+                [sys.executable, "-m", "tidegate", "serve", "--config", "tidegate.yaml"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.root / "gateway",
+                start_new_session=True,
+            )
+        self._cleanup.callback(self._stop)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and self._gateway.poll() is None:
+            if self._answers():
+                return
+            time.sleep(0.05)
+        raise ResourceError("the gateway did not come up", hint=self._last_words(), code="demo.gateway")
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.api}/api/v1/health", timeout=2) as answer:  # noqa: S310 - loopback
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _stop(self) -> None:
+        self._gateway.send_signal(signal.SIGTERM)
+        try:
+            self._gateway.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._gateway.kill()
+            self._gateway.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text().strip().splitlines()
+        return "The gateway's last words: " + " / ".join(lines[-5:])
+
+
+def port(preferred: int) -> int:
+    """``preferred`` if nobody listens there, else a free port of loopback."""
+    for wanted in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            free: int = probe.getsockname()[1]
+            return free
+    raise ResourceError("there is no free port on this machine", code="demo.port")
+
+
+def _private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text + "\n")

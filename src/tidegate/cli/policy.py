@@ -1,0 +1,41 @@
+"""`tidegate policy`: check rules before they count, and ask what they would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from . import screen
+from .remote import connect
+
+
+def check(*files: Annotated[Path, Parameter(help="Policy files; they are one policy together.")]) -> None:
+    """Check policy files. A fault is reported with its line and what to write instead."""
+    from tidegate.policy.rules import load_bundle
+
+    bundle = load_bundle(files)
+    screen.note(f"{len(bundle.rules)} rules are well formed.")
+    print(bundle.sha256)
+
+
+def explain(
+    statement: str,
+    *,
+    as_: Annotated[str, Parameter(name="--as", help="Who asks: a name, or PERSON/AGENT for a chain.")],
+    on: Annotated[str, Parameter(help="The resource.")],
+    output: screen.Output = "table",
+) -> int:
+    """Say what the running gateway would do with a statement, and why. Exit status 1 when it would be refused."""
+    answer = connect().post("policy", "explain", body={"identity": as_, "resource": on, "statement": statement})
+    if output == "json":
+        screen.as_json(answer)
+    else:
+        for part in answer["operations"]:
+            screen.statement(part["statement"], indent=0)
+            screen.console().print(screen.word(part["effect"]))
+            screen.console().print(screen.word(part["because"]) if part["because"] else "")
+            for line in part["lines"]:
+                screen.console().print(screen.word(line))
+    return 1 if any(part["effect"] == "refuse" for part in answer["operations"]) else 0

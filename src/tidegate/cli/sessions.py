@@ -1,0 +1,103 @@
+"""`tidegate sessions`: what is going on, and what went on, statement by statement."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from . import screen
+from .remote import connect
+
+_COUNTS = ("operations", "refused", "held", "masked")
+
+
+def listing(
+    *,
+    live: Annotated[bool, Parameter(help="Only those still open.", negative="")] = False,
+    output: screen.Output = "table",
+    limit: int = 50,
+) -> None:
+    """List sessions, newest first: your own, or all of them for who observes the gateway."""
+    rows = list(connect().every("sessions", limit=limit, state="live" if live else None))
+    if output == "json":
+        screen.as_json(rows)
+        return
+    now = time.time_ns() // 1000
+    cells = [
+        [*screen.dig(row, "sid", "state", "title", "resource", *_COUNTS), screen.age(row["started"], now)]
+        for row in rows
+    ]
+    screen.table(("session", "state", "who", "resource", *_COUNTS, "started"), cells, empty="No sessions.")
+
+
+def show(sid: str, *, output: screen.Output = "table") -> None:
+    """Show one session: who, where, when, how it ended, and its counts."""
+    session = connect().get("sessions", sid)
+    if output == "json":
+        screen.as_json(session)
+        return
+    _head(session)
+
+
+def replay(sid: str, *, output: screen.Output = "table") -> None:
+    """Replay a session: each statement with its verdict, rule, approval, rows and masks. Looking is an event itself."""
+    answer = connect().get("sessions", sid, "replay")
+    if output == "json":
+        screen.as_json(answer)
+        return
+    _head(answer["session"])
+    for operation in answer["operations"]:
+        _step(operation, answer["session"]["started"])
+    for gap in answer["unread"]:
+        screen.note(gap)
+
+
+def kill(sid: str, *, reason: Annotated[str, Parameter(help="The agent and the auditor read it.")] = "") -> None:
+    """End a live session now. Needs to be yours, or the ability to operate the gateway."""
+    connect().post("sessions", sid, "kill", body={"reason": reason})
+    screen.note(f"Ended session {sid}.")
+
+
+def _head(session: dict[str, Any]) -> None:
+    now = time.time_ns() // 1000
+    screen.facts(
+        [
+            ("session", session["sid"]),
+            ("state", session["state"]),
+            ("who", session["title"]),
+            ("resource", session["resource"]),
+            ("started", screen.when(session["started"], now)),
+            ("ended", screen.when(session["ended"], now)),
+            ("reason", session["reason"] or ""),
+            ("counts", ", ".join(f"{session[name]} {name}" for name in _COUNTS)),
+        ]
+    )
+
+
+def _step(operation: dict[str, Any], started: int) -> None:
+    from rich.text import Text
+
+    offset = (operation["at"] - started) / 1e6
+    line = Text(f"\n{offset:8.3f} s  ", style="dim") + screen.word(operation["verdict"])
+    line += Text(f"  rule {', '.join(operation['rules'])}", style="dim")
+    screen.console().print(line)
+    screen.statement(operation["statement"], indent=12)
+    for note in _notes(operation):
+        screen.console().print(Text(" " * 12, style="dim") + screen.word(note))
+
+
+def _notes(operation: dict[str, Any]) -> list[str]:
+    notes = [f"approval {fact['id']}: {fact['what']}{_by(fact)}" for fact in operation["approvals"]]
+    outcome = operation["outcome"]
+    if outcome is None:
+        return [*notes, "no outcome yet"]
+    code = f" {outcome['code']}" if outcome["code"] else ""
+    notes.append(f"{outcome['status']}{code}, {outcome['rows']} rows, {outcome['bytes']} bytes")
+    masked = [f"{name} ({count})" for name, count in outcome["masked"].items()]
+    return [*notes, f"masked {', '.join(masked)}"] if masked else notes
+
+
+def _by(fact: dict[str, Any]) -> str:
+    return f" by {fact['by']}" if fact["by"] else ""

@@ -1,0 +1,191 @@
+"""One side of a connection: first a conversation read in exact pieces, then a feed of chunks to the relay.
+
+Every buffer has a limit: while more than ``LIMIT`` bytes wait unread, the peer is not read from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from ..errors import AgentError, ResourceError
+from ..model.resource import Address
+
+LIMIT = 256 * 1024
+WRITE_LIMIT = 1024 * 1024
+
+
+class Stream(asyncio.Protocol):
+    """A transport's protocol; ``peer`` is the other end's address, ``secure`` whether TLS protects it."""
+
+    def __init__(self, accepted: Callable[[Stream], None] | None = None) -> None:
+        self._accepted = accepted
+        self._buffer = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._received: Callable[[bytes], None] | None = None
+        self._left: Callable[[], None] | None = None
+        self._writable: Callable[[bool], None] | None = None
+        self._reading = True
+        self._closed = asyncio.Event()
+        self.gone = False
+        self.congested = False
+        self.secure = False
+        self.admitted = False
+        self.peer = ""
+        self.transport: asyncio.Transport
+
+    @classmethod
+    async def connect(cls, address: Address, *, timeout: float) -> Stream:
+        """Open a connection; raises ResourceError when nobody answers in time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                _, stream = await loop.create_connection(cls, address.host, address.port)
+        except (OSError, TimeoutError) as error:
+            raise ResourceError(
+                "the resource's server cannot be reached",
+                hint="Ask an operator to check that the upstream is up; nothing was executed.",
+                code="resource.unreachable",
+            ) from error
+        return stream
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) >= 2 else str(peer or "")
+        self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        if self._accepted is not None:
+            self._accepted(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._received is not None:
+            self._received(data)
+            return
+        self._buffer += data
+        if len(self._buffer) > LIMIT:
+            self.pause()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._leave()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+        self._leave()
+
+    def pause_writing(self) -> None:
+        self.congested = True
+        if self._writable is not None:
+            self._writable(False)
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        if self._writable is not None:
+            self._writable(True)
+
+    # conversation
+
+    async def exactly(self, n: int) -> bytes:
+        """The next ``n`` bytes; raises EOFError when the peer leaves first."""
+        while len(self._buffer) < n:
+            if self.gone:
+                raise EOFError("the peer closed the connection")
+            self.resume()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        data = bytes(self._buffer[:n])
+        del self._buffer[:n]
+        return data
+
+    def unread(self) -> bytes:
+        """Take what has arrived and nobody has read."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the peer; nothing happens once it has gone."""
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    async def start_tls(self, context: ssl.SSLContext, *, server_side: bool, hostname: str | None = None) -> None:
+        """Wrap the connection in TLS.
+
+        Bytes that arrived in plaintext before the handshake are an injection attempt (CVE-2021-23222) and end it.
+        """
+        fault = AgentError if server_side else ResourceError
+        if self._buffer:
+            raise fault("bytes arrived in plaintext before the TLS handshake", code="tls.injection")
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                self.transport, self, context, server_side=server_side, server_hostname=hostname
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise fault(f"the TLS handshake failed: {getattr(error, 'reason', None) or 'connection closed'}") from error
+        if transport is None:
+            raise fault("the TLS handshake failed: connection closed")
+        self.transport = transport
+        self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        self.secure = True
+
+    def peer_certificate(self) -> bytes:
+        """The peer's certificate in DER, empty without TLS."""
+        layer = self.transport.get_extra_info("ssl_object")
+        return (layer.getpeercert(binary_form=True) or b"") if layer is not None else b""
+
+    # feed
+
+    def feed(
+        self, received: Callable[[bytes], None], left: Callable[[], None], writable: Callable[[bool], None]
+    ) -> None:
+        """From now on every chunk goes to ``received``; ``left`` is called once when the peer leaves."""
+        self._received, self._left, self._writable = received, left, writable
+        waiting = self.unread()
+        self.resume()
+        if waiting:
+            received(waiting)
+        if self.gone:
+            left()
+
+    def pause(self) -> None:
+        """Stop reading; the peer feels it as back-pressure."""
+        if self._reading and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._reading = False
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._reading and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._reading = True
+
+    async def close(self, patience: float = 2.0) -> None:
+        """Send what is queued and close; a peer that does not take it within ``patience`` seconds is cut off."""
+        self._received = self._left = self._writable = None
+        self.transport.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._closed.wait()
+        if not self._closed.is_set():
+            self.transport.abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._wake()
+            if self._left is not None:
+                self._left()

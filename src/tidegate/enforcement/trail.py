@@ -1,0 +1,88 @@
+"""The evidence of one session: leaves with an unbroken counter, and the recording.
+
+Nothing here decides anything. Every leaf of a session carries its id, a counter that starts at 1 and has no gap, and
+the subjects of the chain; names, addresses and statement texts go into sealed compartments.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+import orjson
+
+from ..audit.log import Log
+from ..audit.seal import Vault
+from ..model.event import Json
+from ..model.identity import Identity
+from ..recording.writer import Recorder
+
+SEAL_EVERY = 1_000_000
+"""Microseconds between two leaves that pin the recording's frames."""
+
+
+class Trail:
+    """Appends a session's leaves and records its bytes; synchronous, event loop only."""
+
+    def __init__(self, log: Log, vault: Vault, recorder: Recorder, identity: Identity, sid: uuid.UUID) -> None:
+        self._log = log
+        self._vault = vault
+        self._recorder = recorder
+        self._sealed = 0
+        self.count = 0
+        self.sid = str(sid)
+        self._common: dict[str, Json] = {
+            "sid": self.sid,
+            "sub": identity.person.subject,
+            "act": [hop.subject for hop in identity.chain],
+        }
+
+    @property
+    def written(self) -> int:
+        """Everything of this session up to here has reached the kernel."""
+        return self._log.written
+
+    def append(self, kind: str, fields: Mapping[str, Json], private: Mapping[str, bytes] | None = None) -> int:
+        """One leaf; gives its index. Raises LogFailure."""
+        self.count += 1
+        return self._log.append(
+            kind, {**self._common, "n": self.count, **fields}, private=private, vault=self._vault
+        )
+
+    def place(self) -> dict[str, Json]:
+        """Where in the recording the next bytes of the agent will stand."""
+        frame, offset = self._recorder.position()
+        return {"f": frame, "o": offset}
+
+    def request(self, raw: bytes, forwarded: bytes) -> None:
+        """Record what the agent sent and what of it goes upstream; in the kernel when this returns."""
+        self._recorder.request(raw, forwarded)
+        self._recorder.flush()
+
+    def response(self, received: bytes, delivered: bytes) -> None:
+        """Record what the upstream sent and what the agent gets; in the kernel when this returns."""
+        self._recorder.response(received, delivered)
+        self._recorder.flush()
+
+    def note(self, body: Mapping[str, Json]) -> None:
+        """A remark in the recording, such as what was decided."""
+        self._recorder.event(body)
+
+    def seal(self, now: int) -> None:
+        """Pin the recording's frames by a leaf, at most once in ``SEAL_EVERY``."""
+        if now - self._sealed >= SEAL_EVERY:
+            self._sealed = now
+            for track, (frames, root) in self._recorder.seals().items():
+                self.append("rec.seal", {"track": track, "frames": frames, "root": root})
+
+    def end(self, reason: str, totals: Mapping[str, Json]) -> None:
+        """The session's last leaf: final roots of the recording and the number of its leaves."""
+        roots: dict[str, Json] = {
+            track: {"frames": frames, "root": root} for track, (frames, root) in self._recorder.close(reason).items()
+        }
+        self.append("session.end", {"reason": reason, "rec": roots, "total": self.count + 1, **totals})
+
+
+def sealed_json(body: Mapping[str, object]) -> bytes:
+    """Canonical bytes for a sealed compartment."""
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)

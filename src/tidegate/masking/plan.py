@@ -1,0 +1,132 @@
+"""Which result columns are masked, and which statements masks could not protect and so are refused.
+
+Invariants: a tagged field is masked unless its tag is lifted; a column is clear only if it is proven that no tagged
+value flows into it; what cannot be proven counts as touching everything. Reasons name no field and no tag, because a
+view's columns are not the agent's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from tidegate.model.operation import Column, Facts, Output, Transform, Verb
+from tidegate.model.resource import Field
+
+from .tags import Tags, covers
+from .transforms import MARKER, transform
+
+UNKNOWN = "unknown"
+"""The tag of a column whose sources could not be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """One masked column: its tag, the field (or column) to count it under, and what becomes of its values."""
+
+    tag: str
+    field: str
+    transform: Transform
+
+
+def plan(
+    columns: Sequence[Column], facts: Facts, tags: Tags, lifted: frozenset[str], key: bytes
+) -> list[Masking | None] | None:
+    """A masking per column, ``None`` where it is clear; ``None`` alone when every column is. ``key`` has 32 bytes."""
+    outputs = facts.outputs if facts.outputs is not None and len(facts.outputs) == len(columns) else None
+    maskings = [
+        _masking(column, outputs[index] if outputs else None, facts, tags, lifted, key)
+        for index, column in enumerate(columns)
+    ]
+    return maskings if any(maskings) else None
+
+
+def _masking(
+    column: Column, output: Output | None, facts: Facts, tags: Tags, lifted: frozenset[str], key: bytes
+) -> Masking | None:
+    origin = column.origin
+    if origin is not None and (tag := _kept(origin, tags, lifted)) is not None:
+        return Masking(tag, str(origin), transform(tag, column.shape, key, whole=False))
+    sources = output.sources if output is not None else None
+    for source in sorted(sources or ()):
+        if (tag := _kept(source, tags, lifted)) is not None:
+            return Masking(tag, str(source), transform(tag, column.shape, key, whole=True))
+    proven = origin is not None or sources is not None or not _doubtful(facts, tags)
+    if column.unknown or not proven:
+        return Masking(UNKNOWN, column.name, transform(UNKNOWN, column.shape, key, whole=True))
+    return None
+
+
+def _kept(field: Field, tags: Tags, lifted: frozenset[str]) -> str | None:
+    """The tag that masks ``field``, if any."""
+    tag = tags.tag(field)
+    return None if tag is None or any(covers(prefix, tag) for prefix in lifted) else tag
+
+
+def _doubtful(facts: Facts, tags: Tags) -> bool:
+    # Something with an effect may call what reads anything, so that only a proven read is clear without lineage.
+    return facts.effect or facts.verb is Verb.UNKNOWN or _touching(facts, tags)
+
+
+def _touching(facts: Facts, tags: Tags) -> bool:
+    """Whether the statement touches a tagged object, or objects that nobody could resolve."""
+    return _unresolved(facts) or _touches(facts, tags)
+
+
+def _touches(facts: Facts, tags: Tags) -> bool:
+    return tags.touched((*facts.reads, *facts.writes))
+
+
+def _unresolved(facts: Facts) -> bool:
+    return bool(facts.details.get("unresolved"))
+
+
+def objection(facts: Facts, tags: Tags, lifted: frozenset[str], parameters: bytes) -> str | None:
+    """Why the statement must not be forwarded although policy allows it; ``None`` when nothing speaks against it."""
+    # Rule 3 of the design: the unknown goes ahead where policy names it, and then policy answers for what it touches.
+    touching = _touches(facts, tags) or (facts.verb is not Verb.UNKNOWN and _unresolved(facts))
+    if touching and None in (facts.filters, facts.flows) and not _touches(facts, tags):
+        return "it names what the gateway does not know, so that masked fields could not be protected"
+    if _masked_any(facts.filters, touching, tags, lifted):
+        return "a masked field may not decide which rows come back, nor how they are ordered, grouped or joined"
+    if _spills(facts, touching, tags, lifted):
+        return "a masked field may not be copied to where it would be readable"
+    if facts.bulk and _bulk_shows(facts, tags, lifted):
+        return "bulk output cannot be masked, and it may hold a masked field"
+    if facts.effect and (MARKER in facts.text or MARKER.encode() in parameters):
+        return "a mask is not a value: it is never accepted back on a write"
+    return None
+
+
+def _masked_any(fields: Iterable[Field] | None, unknown: bool, tags: Tags, lifted: frozenset[str]) -> bool:
+    if fields is None:
+        return unknown
+    return any(_kept(field, tags, lifted) is not None for field in fields)
+
+
+def _spills(facts: Facts, touching: bool, tags: Tags, lifted: frozenset[str]) -> bool:
+    if facts.flows is None:
+        return touching
+    return any(
+        _kept(source, tags, lifted) is not None and _kept(target, tags, lifted) is None
+        for source, target in facts.flows
+    )
+
+
+def _bulk_shows(facts: Facts, tags: Tags, lifted: frozenset[str]) -> bool:
+    if facts.outputs is None:
+        return _doubtful(facts, tags)
+    return any(_masked_any(output.sources, _doubtful(facts, tags), tags, lifted) for output in facts.outputs)
+
+
+def conceal(facts: Facts, tags: Tags, reach: Callable[[str], frozenset[str]]) -> bool:
+    """Whether error and notice texts must be reduced: they could name values of tagged fields.
+
+    So it is when the statement touches a tagged object, when an error of what it writes could name one (``reach``: the
+    object's neighbours by foreign key), and when it is unknown what it does.
+    """
+    several = facts.details.get("verbs")
+    verbs = {facts.verb, *(several if isinstance(several, (list, tuple)) else ())}
+    if Verb.UNKNOWN in verbs or Verb.EXECUTE in verbs or _touching(facts, tags):
+        return True
+    return any(tags.touched(reach(name)) for name in facts.writes)

@@ -1,0 +1,211 @@
+"""Value expressions: which base fields flow into the value, and what the expression calls.
+
+The default is that every part of an expression flows into its value, the conditions of CASE included. The few that are
+clear are listed by name with the reason. A kind of node that is not listed gives None, and a doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tidegate.model.operation import Verb
+
+from .sql_effects import administers, attribute_doubt, function_doubt, listed, operator_doubt, shows_nothing, type_doubt
+from .sql_findings import Walk
+from .sql_parse import Node, children, single, strings
+from .sql_scope import CLEAR, Item, Rowset, Scope, Sources, is_system, union
+
+_QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_CONSTANT = frozenset(
+    {
+        "A_Const", "ParamRef", "SQLValueFunction", "SetToDefault", "MergeSupportFunc", "String", "Integer", "Float",
+        "Boolean", "BitString", "CurrentOfExpr", "RangeVar",
+    }
+)  # fmt: skip
+_FLOWING = frozenset(
+    {
+        "BoolExpr", "NullTest", "BooleanTest", "CaseExpr", "CaseWhen", "CoalesceExpr", "MinMaxExpr", "RowExpr",
+        "A_ArrayExpr", "A_Indices", "List", "NamedArgExpr", "CollateClause", "XmlExpr", "XmlSerialize", "ResTarget",
+        "SortBy", "WindowDef", "MultiAssignRef", "GroupingSet", "JsonValueExpr", "JsonKeyValue",
+        "JsonObjectConstructor", "JsonArrayConstructor", "JsonAggConstructor", "JsonObjectAgg", "JsonArrayAgg",
+        "JsonArrayQueryConstructor", "JsonFuncExpr", "JsonParseExpr", "JsonScalarExpr", "JsonSerializeExpr",
+        "JsonIsPredicate", "JsonArgument", "JsonOutput", "JsonReturning", "JsonFormat", "JsonBehavior",
+        "JsonTablePathSpec", "ColumnDef", "DefElem",
+    }
+)  # fmt: skip
+
+
+def expression(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
+    """The base fields whose values flow into the value of this node."""
+    if kind in _CONSTANT:
+        return CLEAR
+    if kind in _FLOWING:
+        return parts(walk, body, scope)
+    if kind in _QUERIES:
+        return _nested(walk, kind, body, scope)
+    handler = _HANDLERS.get(kind)
+    if handler is not None:
+        return handler(walk, body, scope)
+    parts(walk, body, scope)
+    walk.findings.doubt(f"an expression of an unknown kind ({kind})")
+    return None
+
+
+def parts(walk: Walk, value: object, scope: Scope) -> Sources:
+    """The sources of every expression inside ``value`` (a node's fields, a list, or None)."""
+    return union([expression(walk, kind, body, scope) for kind, body in children(value)])
+
+
+def part(walk: Walk, node: object, scope: Scope) -> Sources:
+    """The sources of one node; of every node inside, if it is a bare object or a list."""
+    found = single(node)
+    return expression(walk, *found, scope) if found else parts(walk, node, scope)
+
+
+def look(walk: Walk, value: object, scope: Scope) -> None:
+    """A predicate, ordering or the like looks at ``value``."""
+    walk.findings.look(part(walk, value, scope))
+
+
+def _column(walk: Walk, body: Node, scope: Scope) -> Sources:
+    fields = body.get("fields", [])
+    names = strings(fields)
+    if len(names) < len(fields):
+        return star(scope, names).everything
+    if len(names) == 1:
+        found = scope.column(names[0])
+        return union(found) if found else None
+    item = scope.item(names[-2], names[-3] if len(names) > 2 else "")
+    if item is not None:
+        return _member(walk, item, names[-1])
+    walk.findings.doubt(attribute_doubt(walk.catalog, names[-1]))
+    return None
+
+
+def _member(walk: Walk, item: Item, name: str) -> Sources:
+    """``item.name``: a column, or else a call of the function ``name`` on the whole row."""
+    exact = item.rows.exact(name)
+    if exact:
+        return union([*exact, item.rows.rest])
+    if is_system(name):
+        return item.rows.rest
+    if item.rows.open and item.rows.rest is None:
+        walk.findings.doubt(attribute_doubt(walk.catalog, name))
+        return None
+    return _trusted(walk, attribute_doubt(walk.catalog, name), item.rows.everything)
+
+
+def star(scope: Scope, names: tuple[str, ...]) -> Rowset:
+    """What ``*`` or ``alias.*`` stands for; an alias that is not there gives an unknown row."""
+    if not names:
+        return scope.star()
+    item = scope.item(names[-1], names[-2] if len(names) > 1 else "")
+    return item.rows if item else Rowset(open=True, rest=None)
+
+
+def _indirection(walk: Walk, body: Node, scope: Scope) -> Sources:
+    steps = strings(body.get("indirection"))
+    inner = single(body.get("arg"))
+    looked = parts(walk, body.get("indirection"), scope)
+    if inner and inner[0] == "ColumnRef" and steps and not scope.column_is_plain(strings(inner[1].get("fields"))):
+        names = strings(inner[1].get("fields"))
+        item = scope.item(names[-1], names[-2] if len(names) > 1 else "") if names else None
+        if item is not None:
+            return union([looked, _member(walk, item, steps[0])])
+    doubt = next((found for step in steps if (found := attribute_doubt(walk.catalog, step))), "")
+    return _trusted(walk, doubt, union([looked, part(walk, body.get("arg"), scope)]))
+
+
+def _operator(walk: Walk, body: Node, scope: Scope) -> Sources:
+    flowing = union([part(walk, body.get("lexpr"), scope), part(walk, body.get("rexpr"), scope)])
+    return _trusted(walk, operator_doubt(walk.catalog, strings(body.get("name"))), flowing)
+
+
+def _cast(walk: Walk, body: Node, scope: Scope) -> Sources:
+    flowing = part(walk, body.get("arg"), scope)
+    return union([flowing, _type(walk, body.get("typeName", {}), scope)])
+
+
+def _type(walk: Walk, body: Node, _: Scope) -> Sources:
+    return _trusted(walk, type_doubt(walk.catalog, strings(body.get("names"))), CLEAR)
+
+
+def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
+    names = strings(body.get("funcname"))
+    arguments = parts(walk, body.get("args"), scope)
+    order = parts(walk, body.get("agg_order"), scope)
+    walk.findings.look(order)
+    look(walk, body.get("agg_filter"), scope)
+    look(walk, body.get("over"), scope)
+    walk.findings.calls(".".join(names))
+    if administers(names):
+        walk.findings.verbs.add(Verb.ADMINISTER)
+    doubt = function_doubt(walk.catalog, names)
+    if doubt == "" and names[-1] == "count":
+        return _count(walk, body, arguments)
+    flowing = union([arguments, order]) if body.get("agg_within_group") else arguments
+    if doubt and shows_nothing(walk.catalog, names):
+        walk.findings.doubt(doubt)
+        return flowing
+    return _trusted(walk, doubt, flowing)
+
+
+def _count(walk: Walk, body: Node, arguments: Sources) -> Sources:
+    """A count shows no value; but counting DISTINCT, or an expression, looks at one."""
+    kinds = [kind for kind, _ in children(body.get("args"))]
+    if body.get("agg_distinct") or kinds not in ([], ["ColumnRef"]):
+        walk.findings.look(arguments)
+    return CLEAR
+
+
+def _sublink(walk: Walk, body: Node, scope: Scope) -> Sources:
+    test = part(walk, body.get("testexpr"), scope)
+    doubt = operator_doubt(walk.catalog, strings(body.get("operName")) or ("=",))
+    with walk.looking() as inner:
+        rows = walk.query(walk, *_select(body.get("subselect")), Scope(parent=scope))
+    match body.get("subLinkType"):
+        case "EXISTS_SUBLINK":
+            return inner.filters
+        case "EXPR_SUBLINK" | "ARRAY_SUBLINK" | "MULTIEXPR_SUBLINK":
+            return rows.everything
+        case _:
+            return _trusted(walk, doubt, union([test, rows.everything, inner.filters]))
+
+
+def _nested(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
+    return walk.query(walk, kind, body, Scope(parent=scope)).everything
+
+
+def _grouping(walk: Walk, body: Node, scope: Scope) -> Sources:
+    """GROUPING() tells which columns are grouped, never their values."""
+    look(walk, body.get("args"), scope)
+    return CLEAR
+
+
+def _select(node: object) -> tuple[str, Node]:
+    return single(node) or ("", {})
+
+
+def _trusted(walk: Walk, doubt: str, sources: Sources) -> Sources:
+    """``sources``, unless there is a doubt: then the code that runs may read anything."""
+    if not walk.findings.doubt(doubt):
+        return sources
+    walk.findings.unresolved.add(" ".join(doubt.split()[:2]))
+    return None
+
+
+def scalar(names: tuple[str, ...]) -> bool:
+    """Whether the function, if built in, gives one column named like itself or its alias."""
+    return listed().get(names[-1] if names else "") == ()
+
+
+_HANDLERS: dict[str, Callable[[Walk, Node, Scope], Sources]] = {
+    "ColumnRef": _column,
+    "A_Indirection": _indirection,
+    "A_Expr": _operator,
+    "TypeCast": _cast,
+    "TypeName": _type,
+    "FuncCall": _call,
+    "SubLink": _sublink,
+    "GroupingFunc": _grouping,
+}

@@ -1,0 +1,105 @@
+"""SET, RESET, SHOW, DISCARD and transaction control.
+
+A setting on the list changes only how one session is spoken to or how long it may take. Any other may change what the
+gateway's parser and the server understand, who acts, or what the role may do, and so is administration (rule 9 of the
+design). Resetting to the default gives the gateway's own start-up values back only for settings on the list.
+"""
+
+from __future__ import annotations
+
+from tidegate.model.operation import Verb
+
+from .sql_findings import Findings
+from .sql_parse import Node, children, single
+
+HARMLESS = frozenset(
+    {
+        "application_name", "bytea_output", "client_min_messages", "datestyle", "enable_bitmapscan",
+        "enable_hashagg", "enable_hashjoin", "enable_indexscan", "enable_indexonlyscan", "enable_material",
+        "enable_mergejoin", "enable_nestloop", "enable_seqscan", "enable_sort", "extra_float_digits", "geqo",
+        "idle_in_transaction_session_timeout", "intervalstyle", "jit", "lc_monetary", "lc_numeric", "lc_time",
+        "lock_timeout", "random_page_cost", "statement_timeout", "timezone", "work_mem", "xmlbinary",
+    }
+)  # fmt: skip
+"""Settings of a session that agents may change; statement and lock time-outs are bounded by the session's own."""
+
+_TIMEOUTS = frozenset({"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"})
+_TRANSACTIONS = {
+    "TRANS_STMT_BEGIN": ("begin", Verb.SESSION),
+    "TRANS_STMT_START": ("begin", Verb.SESSION),
+    "TRANS_STMT_COMMIT": ("commit", Verb.SESSION),
+    "TRANS_STMT_ROLLBACK": ("rollback", Verb.SESSION),
+    "TRANS_STMT_SAVEPOINT": ("savepoint", Verb.SESSION),
+    "TRANS_STMT_RELEASE": ("release", Verb.SESSION),
+    "TRANS_STMT_ROLLBACK_TO": ("rollback to", Verb.SESSION),
+    "TRANS_STMT_PREPARE": ("prepare transaction", Verb.ADMINISTER),
+    "TRANS_STMT_COMMIT_PREPARED": ("commit prepared", Verb.ADMINISTER),
+    "TRANS_STMT_ROLLBACK_PREPARED": ("rollback prepared", Verb.ADMINISTER),
+}
+_EFFECTS = frozenset({"commit", "prepare transaction", "commit prepared", "rollback prepared"})
+
+
+def transaction(found: Findings, body: Node) -> dict[str, object]:
+    """BEGIN to ROLLBACK; committing counts as an effect, since it lets deferred triggers run."""
+    command, verb = _TRANSACTIONS.get(body.get("kind", ""), ("unknown", Verb.UNKNOWN))
+    found.does(verb, command)
+    if command in _EFFECTS or body.get("chain"):
+        found.effects.append(f"{command} makes changes take effect")
+    return {"transaction": command, "read_write": _read_write(body.get("options"))}
+
+
+def variable(found: Findings, body: Node) -> dict[str, object]:
+    """SET and RESET."""
+    kind, name = body.get("kind", ""), str(body.get("name", "")).lower()
+    command = "reset" if kind.startswith("VAR_RESET") else "set"
+    if kind == "VAR_SET_MULTI":
+        return _characteristics(found, body, name)
+    value = _value(body)
+    if kind == "VAR_RESET_ALL":
+        name = "all"
+    lifts = name in _TIMEOUTS and (value in ("", "0", "-1"))
+    found.does(Verb.SESSION if name in HARMLESS and not lifts else Verb.ADMINISTER, command)
+    details: dict[str, object] = {"setting": name}
+    return details | ({"value": value} if kind == "VAR_SET_VALUE" else {})
+
+
+def show(found: Findings, body: Node) -> dict[str, object]:
+    """SHOW: a read of a setting."""
+    found.does(Verb.READ, "show")
+    return {"setting": str(body.get("name", "")).lower()}
+
+
+def discard(found: Findings, body: Node) -> dict[str, object]:
+    """DISCARD: all of it undoes the gateway's own settings; plans, sequences and temporary tables do not."""
+    target = str(body.get("target", "")).removeprefix("DISCARD_").lower()
+    found.does(Verb.SESSION if target in ("plans", "sequences") else Verb.ADMINISTER, f"discard {target}")
+    return {}
+
+
+def _characteristics(found: Findings, body: Node, name: str) -> dict[str, object]:
+    """SET TRANSACTION and SET SESSION CHARACTERISTICS; a snapshot of another session is administration."""
+    harmless = name in ("transaction", "session characteristics")
+    found.does(Verb.SESSION if harmless else Verb.ADMINISTER, "set")
+    return {"setting": name, "transaction": "set", "read_write": _read_write(body.get("args"))}
+
+
+def _read_write(options: object) -> bool:
+    """Whether READ WRITE is asked for in so many words."""
+    return any(
+        element.get("defname") == "transaction_read_only" and _constant(element.get("arg")) == "0"
+        for _, element in children(options)
+    )
+
+
+def _value(body: Node) -> str:
+    return ", ".join(_constant({kind: fields}) for kind, fields in children(body.get("args")))
+
+
+def _constant(node: object) -> str:
+    kind, body = single(node) or ("", {})
+    if kind == "TypeCast":
+        return _constant(body.get("arg"))
+    for key in ("ival", "fval", "sval", "boolval", "bsval"):
+        if key in body:
+            return str(body[key].get(key, 0 if key == "ival" else ""))
+    return ""

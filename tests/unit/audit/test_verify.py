@@ -1,0 +1,333 @@
+"""The offline verifier against every kind of forger."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.audit import verify as module
+from tidegate.audit.checkpoint import Checkpoint, LogKey
+from tidegate.audit.entry import encode
+from tidegate.audit.log import Log
+from tidegate.audit.tiles import WIDTH, Edge, bundle, tile_path
+from tidegate.audit.tree import leaf_hash
+from tidegate.audit.verify import ed25519_verify, read_checkpoint, verify
+from tidegate.model.event import KINDS
+
+NAME = "example.org/gw/gw1/2026"
+KEY = LogKey(NAME, Ed25519PrivateKey.from_private_bytes(bytes(32)))
+
+
+def leaf(index: int, kind: str, **fields: Any) -> dict[str, Any]:
+    return {"v": 1, "i": index, "k": kind, "t": 10**15 + index, "m": index, "b": "boot", "gw": "gw1", **fields}
+
+
+def publish(directory: Path, entries: Sequence[bytes], key: LogKey = KEY) -> Path:
+    """Lay out ``entries`` as a log whose every hash and signature is right; gives the data directory."""
+    log, edge = directory / "log" / "2026", Edge()
+    shutil.rmtree(directory, ignore_errors=True)
+    files = {}
+    for entry in entries:
+        files.update({tile.path: b"".join(tile.row) for tile in edge.add(leaf_hash(entry))})
+    files.update({tile.path: b"".join(tile.row) for tile in edge.partial()})
+    for start in range(0, len(entries), WIDTH):
+        part = entries[start : start + WIDTH]
+        files[tile_path("entries", start // WIDTH, len(part))] = bundle(part)
+    files["checkpoint"] = key.sign(Checkpoint(key.name, len(entries), edge.root()).text)
+    for path, data in files.items():
+        (log / path).parent.mkdir(parents=True, exist_ok=True)
+        (log / path).write_bytes(data)
+    return directory
+
+
+def tell(directory: Path, *events: dict[str, Any]) -> Path:
+    """A log of a genesis and ``events``, each with its kind under ``k``."""
+    first = leaf(0, "log.genesis", vkey=KEY.verifier.vkey)
+    return publish(directory, [encode(first), *(encode({**leaf(n, ""), **event}) for n, event in enumerate(events, 1))])
+
+
+def entries(directory: Path) -> list[bytes]:
+    log = next((directory / "log").iterdir())
+    size = int((log / "checkpoint").read_text().split("\n")[1])
+    found: list[bytes] = []
+    for start in range(0, size, WIDTH):
+        path = tile_path("entries", start // WIDTH, min(WIDTH, size - start))
+        found += module._unbundle((log / path).read_bytes())
+    return found
+
+
+@pytest.fixture
+def trust(tmp_path: Path) -> Path:
+    path = tmp_path / "trust.txt"
+    path.write_text(f"# the log of gw1\nlog {KEY.verifier.vkey}\nquorum none\n")
+    return path
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Callable[[Path], Path]:
+    """Puts a copy of the present checkpoint outside the data directory."""
+
+    def keep(directory: Path) -> Path:
+        return Path(shutil.copy(next(directory.glob("log/*/checkpoint")), tmp_path / "kept"))
+
+    return keep
+
+
+def test_a_log_made_by_the_gateway_holds(fill: Callable[[int], Path]) -> None:
+    """All checks pass, full tiles included, and what is not proven is said."""
+    directory = fill(700)
+    report = verify(directory, trust=directory / "trust.txt", seen=[next(directory.glob("log/*/checkpoint"))])
+    assert report.status == 0 and not report.findings and len(report.checks) == len(module.CHECKS)
+    assert report.size == 704 and any("witness" in sentence for sentence in report.unproven)
+
+
+def test_without_trust_and_seen_the_report_says_what_that_costs(fill: Callable[[int], Path]) -> None:
+    """No check is claimed that was not made."""
+    report = verify(fill(1))
+    assert {check.name for check in report.checks}.isdisjoint({"trust", "seen"})
+    assert [word in " ".join(report.unproven) for word in ("--trust", "--seen")] == [True, True]
+
+
+def test_the_kinds_are_the_models() -> None:
+    """The verifier's own list and the gateway's are one."""
+    assert module.KINDS == KINDS
+
+
+@given(st.binary(max_size=100), st.data())
+def test_signatures_agree_with_another_implementation(message: bytes, data: st.DataObject) -> None:
+    """A true signature holds, one with a changed bit does not."""
+    public, signature = KEY.verifier.public, bytearray(KEY.private.sign(message))
+    assert ed25519_verify(public, message, bytes(signature))
+    signature[data.draw(st.integers(0, 63))] ^= 1 << data.draw(st.integers(0, 7))
+    assert not ed25519_verify(public, message, bytes(signature))
+
+
+def leaf_at(log: Path, path: Path, at: int) -> int:
+    """The first leaf that byte ``at`` of a tile or bundle is about."""
+    level, number = path.relative_to(log / "tile").parts[:2]
+    first = int(number.removesuffix(".p")) * WIDTH
+    if level != "entries":
+        return (first + at // 32) << (8 * int(level))
+    end = 0
+    for index, entry in enumerate(module._unbundle(path.read_bytes()), first):
+        end += 2 + len(entry)
+        if at < end:
+            return index
+    raise AssertionError(at)
+
+
+def test_flipped_bits_are_named_and_never_a_traceback(fill: Callable[[int], Path]) -> None:
+    """200 random bits of tiles, bundles and checkpoint: each is found, in tiles and bundles with the leaf's index."""
+    directory, chance = fill(280), random.Random(6962)
+    log = next(directory.glob("log/*"))
+    files = [path for path in sorted(log.rglob("*")) if path.is_file()]
+    for _ in range(200):
+        path = chance.choice(files)
+        original = path.read_bytes()
+        at = chance.randrange(len(original))
+        wrong = None if path.name == "checkpoint" else leaf_at(log, path, at)
+        path.write_bytes(original[:at] + bytes([original[at] ^ 1 << chance.randrange(8)]) + original[at + 1 :])
+        report = verify(directory)
+        assert report.status == 1, (path, at)
+        assert wrong is None or wrong in {finding.index for finding in report.findings}, (path, at, report.findings[:3])
+        path.write_bytes(original)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["checkpoint", "tile/0/000.p/3", "tile/entries/000.p/3"]), st.binary(max_size=300))
+)
+def test_garbage_gives_a_report(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
+    """Whatever the files hold, verify answers."""
+    directory = tell(tmp_path_factory.mktemp("garbage"), {"k": "gw.start"}, {"k": "log.stop"})
+    for path, data in files.items():
+        (directory / "log" / "2026" / path).write_bytes(data)
+    report = verify(directory)
+    assert report.status == (1 if files else 0) and module.render(report)
+
+
+@pytest.mark.parametrize(
+    "path", ["checkpoint", "tile/0/000", "tile/1/000.p/1", "tile/entries/000", "tile/entries/001.p/44"]
+)
+def test_a_missing_file_is_found(tmp_path: Path, path: str) -> None:
+    """Nothing may be left out."""
+    directory = tell(tmp_path / "data", *[{"k": "log.heartbeat"}] * 299)
+    (directory / "log" / "2026" / path).unlink()
+    assert verify(directory).status == 1
+
+
+def test_a_copy_cut_back_with_its_checkpoints_is_found_by_one_that_was_kept(
+    tmp_path: Path, trust: Path, kept: Callable[[Path], Path]
+) -> None:
+    """Truncation is invisible without a kept checkpoint and plain with one."""
+    directory = tell(tmp_path / "data", *[{"k": "log.heartbeat"}] * 9)
+    seen, all_entries = kept(directory), entries(directory)
+    publish(directory, all_entries[:6])
+    assert verify(directory, trust=trust).status == 0
+    report = verify(directory, trust=trust, seen=[seen])
+    assert report.status == 1 and "truncated" in str(report.findings[0])
+
+
+def test_a_log_rewritten_with_the_live_key_is_found_by_a_kept_checkpoint(
+    tmp_path: Path, trust: Path, kept: Callable[[Path], Path]
+) -> None:
+    """A new past under the right key passes every other check."""
+    directory = tell(tmp_path / "data", *[{"k": "gw.start", "ver": "1"}] * 9)
+    seen = kept(directory)
+    tell(directory, *[{"k": "gw.start", "ver": "1"}] * 8, {"k": "gw.start", "ver": "2"}, {"k": "log.heartbeat"})
+    assert verify(directory, trust=trust).status == 0
+    report = verify(directory, trust=trust, seen=[seen])
+    assert report.status == 1 and "rewritten" in str(report.findings[0])
+
+
+def test_a_kept_checkpoint_of_an_older_state_agrees(tmp_path: Path, kept: Callable[[Path], Path]) -> None:
+    """The log has grown since; its beginning is the same."""
+    events = [{"k": "log.heartbeat"}] * 300
+    seen = kept(tell(tmp_path / "data", *events[:70]))
+    assert verify(tell(tmp_path / "data", *events), seen=[seen]).status == 0
+
+
+def test_a_log_made_anew_under_another_key_is_not_trusted(
+    tmp_path: Path, trust: Path, kept: Callable[[Path], Path]
+) -> None:
+    """The trust policy names the key; so does, less plainly, a kept checkpoint."""
+    directory = tell(tmp_path / "data", {"k": "gw.start"})
+    seen, other = kept(directory), LogKey(NAME, Ed25519PrivateKey.generate())
+    first = leaf(0, "log.genesis", vkey=other.verifier.vkey)
+    publish(directory, [encode(first), *entries(directory)[1:]], other)
+    assert verify(directory).status == 0
+    assert verify(directory, trust=trust).status == 4
+    assert verify(directory, seen=[seen]).status == 1
+
+
+def test_what_the_trust_policy_asks_for_and_cannot_be_checked_is_not_met(tmp_path: Path, trust: Path) -> None:
+    """A quorum of witnesses is not silently skipped."""
+    trust.write_text(trust.read_text().replace("quorum none", "witness w key\nquorum w"))
+    assert verify(tell(tmp_path / "data"), trust=trust).status == 4
+
+
+@pytest.mark.parametrize(
+    "entry", [b'{"b": 1}', b"{}", b"[]", b"\xff", b'{"i":1.0}', b"[" * 5000, b'{"a":1,"a":1}', b'{"A":1}']
+)
+def test_an_entry_in_another_form_is_altered(tmp_path: Path, entry: bytes) -> None:
+    """Correctly hashed and signed does not make it canonical, or a leaf."""
+    directory = publish(tmp_path / "data", [entries(tell(tmp_path / "data"))[0], entry])
+    report = verify(directory)
+    assert report.status == 1 and report.findings[0].index == 1
+
+
+START, END = {"k": "session.start", "sid": "s", "n": 1}, {"k": "session.end", "sid": "s", "n": 2, "total": 2}
+STORIES: dict[str, tuple[int, list[dict[str, Any]]]] = {
+    "a whole session": (0, [START, END]),
+    "an open session with an open intent": (0, [START, {"k": "op.intent", "sid": "s", "n": 2}]),
+    "a counter skipped": (3, [START, {**END, "n": 3, "total": 3}]),
+    "a total too large": (3, [START, {**END, "total": 3}]),
+    "an event after the end": (3, [START, END, {"k": "rec.seal", "sid": "s", "n": 3}]),
+    "an intent left open": (3, [START, {"k": "op.intent", "sid": "s", "n": 2}, {**END, "n": 3, "total": 3}]),
+    "an outcome of nothing": (3, [START, {"k": "op.outcome", "sid": "s", "n": 2, "of": 1}]),
+    "an outcome twice": (3, [{"k": "op.intent"}, {"k": "op.outcome", "of": 1}, {"k": "op.outcome", "of": 1}]),
+    "an approval granted and used": (0, [{"k": "approval.granted", "ap": "a"}, {"k": "approval.used", "ap": "a"}]),
+    "an approval used twice": (1, [{"k": "approval.granted", "ap": "a"}, *[{"k": "approval.used", "ap": "a"}] * 2]),
+    "an approval used first": (1, [{"k": "approval.used", "ap": "a"}, {"k": "approval.granted", "ap": "a"}]),
+    "an unknown kind": (1, [{"k": "log.unheard"}]),
+    "a wrong index": (1, [{"k": "gw.start", "i": 7}]),
+    "a second genesis": (1, [{"k": "log.genesis"}]),
+    "silence": (3, [{"k": "log.heartbeat"}, {"k": "log.heartbeat", "m": 40_000_000}]),
+    "a clock going backwards": (1, [{"k": "log.heartbeat", "m": 9}, {"k": "log.heartbeat", "m": 8}]),
+    "a clean restart": (0, [{"k": "log.stop"}, {"k": "gw.start", "b": "two", "m": 0}]),
+    "a recovered crash": (0, [{"k": "log.recovered", "b": "two"}, {"k": "gw.start", "b": "two"}]),
+    "a crash passed over": (3, [{"k": "gw.start", "b": "two"}]),
+    "synced records lost": (3, [{"k": "log.recovered", "lost": 2}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_what_the_leaves_tell_is_checked(tmp_path: Path, name: str) -> None:
+    """Stories that hold together pass, the others have their status."""
+    status, events = STORIES[name]
+    report = verify(tell(tmp_path / "data", *events))
+    assert report.status == status, report.findings
+
+
+def test_open_intents_are_listed(tmp_path: Path) -> None:
+    """An intent of a session still open is no finding, but it is said."""
+    report = verify(tell(tmp_path / "data", *STORIES["an open session with an open intent"][1]))
+    assert any("leaves 2" in sentence for sentence in report.unproven)
+
+
+def test_leaves_that_no_checkpoint_covers_are_counted(open_log: Callable[..., Log]) -> None:
+    """Events only in the write-ahead log are reported as not yet sealed."""
+    log = open_log()
+    for _ in range(5):
+        log.append("log.heartbeat")
+    log.close()
+    report = verify(log.directory)
+    assert report.status == 0 and any("5 leaves are not yet sealed" in sentence for sentence in report.unproven)
+
+
+@pytest.mark.parametrize(("at", "text"), [(130, "wal/"), (70, "wal/")])
+def test_a_damaged_write_ahead_log_is_named(fill: Callable[[int], Path], at: int, text: str) -> None:
+    """Segment and byte of the damage are in the finding."""
+    directory = fill(5)
+    (segment,) = (directory / "wal").glob("*.wal")
+    data = bytearray(segment.read_bytes())
+    data[at] ^= 1
+    segment.write_bytes(data)
+    report = verify(directory)
+    assert report.status == 1 and text in str(report.findings)
+
+
+def test_a_write_ahead_log_with_another_story_is_found(fill: Callable[[int], Path], tmp_path: Path) -> None:
+    """A tree rewritten beside an untouched write-ahead log contradicts it."""
+    directory = fill(5)
+    wal = shutil.copytree(directory / "wal", tmp_path / "wal")
+    told = entries(directory)
+    private = load_pem_private_key((directory / "keys" / "log.key").read_bytes(), None)
+    assert isinstance(private, Ed25519PrivateKey)
+    name = json.loads(told[0])["vkey"].partition("+")[0]
+    told[3] = told[3].replace(b'"gw1"', b'"gw2"')
+    publish(directory, told, LogKey(name, private))
+    assert verify(directory).status == 0
+    shutil.copytree(wal, directory / "wal")
+    report = verify(directory)
+    assert report.status == 1 and report.findings[0].index == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["/nonexistent"], ["DIR", "--trust", "/nonexistent"], ["DIR", "--seen", "/dev/null"]]
+)
+def test_wrong_usage_has_its_status(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be examined is neither a pass nor a fault of the log."""
+    directory = str(tell(tmp_path / "data"))
+    try:
+        status = module.main([argument.replace("DIR", directory) for argument in arguments])
+    except SystemExit as stopped:
+        status = int(str(stopped.code))
+    assert status == 64
+
+
+def test_the_file_runs_alone(fill: Callable[[int], Path], tmp_path: Path) -> None:
+    """A copy of the one file verifies with an isolated interpreter."""
+    script = shutil.copy(str(module.__file__), tmp_path / "verify.py")
+    command = [sys.executable, "-I", "-S", script, str(fill(3))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "is whole and unaltered" in done.stdout
+
+
+def test_the_published_vector_verifies() -> None:
+    """The log in tests/vectors holds under its key; its root is the one in the specification."""
+    vector = Path(__file__).parents[2] / "vectors" / "log"
+    report = verify(vector / "data", trust=vector / "trust.txt", seen=[vector / "data/log/2026/checkpoint"])
+    assert report.status == 0 and report.root == (vector / "root.txt").read_text().strip()
+    assert read_checkpoint((vector / "data/log/2026/checkpoint").read_bytes()).size == report.size

@@ -1,0 +1,66 @@
+"""A session's time line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from unit.web.world import World
+
+
+def replay(world: World, sid: object) -> Any:
+    """A session's replay as alice sees it."""
+    return world.get(f"/sessions/{sid}/replay", "alice").json()
+
+
+def test_operations_with_verdict_and_outcome(staffed: World) -> None:
+    """Each statement stands there in order with its verdict, rules, rows and outcome."""
+    session = staffed.session()
+    staffed.ask(session, "SELECT 1")
+    staffed.ask(session, "DROP TABLE orders")
+    told = replay(staffed, session.id)
+    found = [(op["statement"], op["verdict"], op["rules"], op["outcome"]["status"]) for op in told["operations"]]
+    assert found == [
+        ("SELECT 1", "allow", ["read-and-write"], "ok"),
+        ("DROP TABLE orders", "refuse", ["no-ddl"], "refused"),
+    ]
+    assert (told["operations"][0]["outcome"]["rows"], told["unread"]) == (3, [])
+
+
+def test_approvals_stand_at_their_operation(staffed: World) -> None:
+    """A held statement shows who approved it, by name."""
+    session = staffed.session()
+    held = staffed.hold(session)
+    staffed.post(f"/approvals/{held.id}/approve", "bob")
+    facts = replay(staffed, session.id)["operations"][0]["approvals"]
+    assert ("granted", "bob") in [(fact["what"], fact["by"]) for fact in facts]
+
+
+def test_sessions_do_not_mix(staffed: World) -> None:
+    """Two sessions at the same time each have their own statements."""
+    first, second = staffed.session(), staffed.session()
+    staffed.ask(first, "SELECT 'first'")
+    staffed.ask(second, "SELECT 'second'")
+    told = [[op["statement"] for op in replay(staffed, each.id)["operations"]] for each in (first, second)]
+    assert told == [["SELECT 'first'"], ["SELECT 'second'"]]
+
+
+def test_altered_statement_is_named_and_not_shown(staffed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sealed statement that is not what the leaf commits to is reported, never shown."""
+    session = staffed.session()
+    staffed.ask(session, "SELECT 'genuine'")
+    forged = b'{"text": "SELECT forged", "parameters": ""}'
+    monkeypatch.setattr("tidegate.audit.seal.OpenVault.opening", lambda self, index, name: (bytes(32), forged))
+    told = replay(staffed, session.id)
+    assert told["operations"][0]["statement"] == "[not readable]"
+    assert "is not what the leaf commits to" in told["unread"][0]
+
+
+def test_erased_keys_are_named(staffed: World) -> None:
+    """When a session's keys are gone the time line stays, and says what cannot be read."""
+    session = staffed.session()
+    staffed.ask(session, "SELECT 1")
+    for path in (staffed.settings.data / "keys").glob(f"{session.id}.*"):
+        path.unlink()
+    told = replay(staffed, session.id)
+    assert (len(told["operations"]), len(told["unread"])) == (1, 1)
