@@ -49,6 +49,12 @@ rules:
     approvers: {groups: [dba], count: 1}
     within: 60s
     because: "It changes every row."
+  - id: no-deletes
+    may: [write]
+    where: {command: [delete, truncate]}
+    then: refuse
+    because: "Rows are closed, not deleted."
+    hint: "Set a closing date instead."
   - id: tables
     may: [define]
     where: {command: [create table, create index, alter table]}

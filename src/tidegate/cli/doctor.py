@@ -10,12 +10,14 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tidegate.errors import ConfigError, TidegateError
+from tidegate.model.resource import Address
 
 from . import screen
 
@@ -60,13 +62,13 @@ def doctor(
 
 def examine(settings: Settings) -> Iterator[Check]:
     """Every check, in the order in which `serve` would fail."""
-    yield _tried("policy", lambda: _policy(settings))
-    yield _tried("auditors", lambda: _auditors(settings))
-    yield _tried("data", lambda: _data(settings.data))
-    yield _tried("disk", lambda: _disk(settings.data))
+    yield _tried("policy", partial(_policy, settings))
+    yield _tried("auditors", partial(_auditors, settings))
+    yield _tried("data", partial(_data, settings.data))
+    yield _tried("disk", partial(_disk, settings.data))
     for name, resource in sorted(settings.resources.items()):
-        yield _tried(f"{name}: secret", lambda reference=resource.secret: _secret(settings, reference))
-        yield _tried(f"{name}: address", lambda at=resource.address: _reachable(at.host, at.port))
+        yield _tried(f"{name}: secret", partial(_secret, settings, resource.secret))
+        yield _tried(f"{name}: address", partial(_reachable, resource.address))
 
 
 def _tried(name: str, look: Callable[[], str]) -> Check:
@@ -115,10 +117,10 @@ def _secret(settings: Settings, reference: str) -> str:
 
     if not reference:
         return "none"
-    resolve(reference, settings.path.parent)
+    resolve(reference, settings.base)
     return f"{reference} can be read"
 
 
-def _reachable(host: str, port: int) -> str:
-    with socket.create_connection((host, port), timeout=_PATIENCE):
-        return f"{host}:{port} answers"
+def _reachable(address: Address) -> str:
+    with socket.create_connection((address.host, address.port), timeout=_PATIENCE):
+        return f"{address} answers"

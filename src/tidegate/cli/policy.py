@@ -16,7 +16,8 @@ def check(*files: Annotated[Path, Parameter(help="Policy files; they are one pol
     from tidegate.policy.rules import load_bundle
 
     bundle = load_bundle(files)
-    screen.note(f"{len(bundle.rules)} rules are well formed.")
+    written = [rule for rule in bundle.rules if not str(rule["id"]).startswith("tidegate.")]
+    screen.note(f"{len(written)} rules are well formed; the policy's SHA-256:")
     print(bundle.sha256)
 
 
@@ -34,8 +35,8 @@ def explain(
     else:
         for part in answer["operations"]:
             screen.statement(part["statement"], indent=0)
-            screen.console().print(screen.word(part["effect"]))
-            screen.console().print(screen.word(part["because"]) if part["because"] else "")
+            facts = [("verdict", part["effect"]), ("rules", ", ".join(part["rules"])), ("because", part["because"])]
+            screen.facts([*facts, ("masks", ", ".join(part["mask"])), ("unmasks", ", ".join(part["unmask"]))])
             for line in part["lines"]:
-                screen.console().print(screen.word(line))
+                screen.console().print(screen.word(f"  {line}"))
     return 1 if any(part["effect"] == "refuse" for part in answer["operations"]) else 0

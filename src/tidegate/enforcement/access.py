@@ -89,8 +89,6 @@ class Access:
         self._resources = resources
         self._adding = asyncio.Lock()
 
-    # logins
-
     def bootstrap_code(self) -> str | None:
         """A one-time code for the first administrator; None once there is anybody. Blocks for a moment, at start."""
         return self._directory.bootstrap_code(ttl=CODE_TTL)
@@ -132,8 +130,6 @@ class Access:
             self._failures(error.code, peer)
             raise
 
-    # people and agents
-
     async def add_person(self, by: Identity, name: str, groups: Sequence[str]) -> tuple[Hop, str]:
         """Add a person; gives the one-time code too. Needs the ability to operate. Raises Refused."""
         self._demand(by, "operate", "add people")
@@ -172,8 +168,6 @@ class Access:
         leaf = self._log.append("identity.bound", {**fields, "owner": owner}, private={"who": who.name.encode()})
         await self._log.sync()
         await asyncio.to_thread(self._directory.add, who, leaf=leaf, owner=owner)
-
-    # tokens for resources
 
     async def mint(
         self, by: Identity, *, person: str, agent: str | None, resource: str, ttl: int, reason: str
@@ -247,8 +241,6 @@ class Access:
         await self._log.sync()
         row = TokenRow(claims.id, claims.grant, claims.chain[0], claims.audience, expires, False, leaf)
         await asyncio.to_thread(self._store.put_token, row)
-
-    # the end
 
     async def revoke(self, by: Identity, id: str) -> int:
         """End a token, or a grant with its tokens, and their sessions; gives the number of tokens.

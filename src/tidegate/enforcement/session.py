@@ -26,6 +26,9 @@ from .approvals import Approvals, Held
 from .names import Names, Schema
 from .trail import Trail, sealed_json
 
+COLUMNS = 100
+"""The most masked columns one leaf names; its size is limited."""
+
 STRICTNESS = {Effect.ALLOW: 0, Effect.HOLD: 1, Effect.REFUSE: 2}
 
 
@@ -316,7 +319,9 @@ class Session:
                 self._close(progress, outcome)
 
     def _close(self, progress: Progress, outcome: Outcome) -> None:
-        masked: dict[str, Json] = dict(sorted(progress.masked.items()))
+        masked: list[Json] = [
+            {"col": name[:200], "n": cells} for name, cells in sorted(progress.masked.items())[:COLUMNS]
+        ]
         self.trail.append(
             "op.outcome",
             {

@@ -1,8 +1,8 @@
 """PostgreSQL text to syntax trees, by PostgreSQL's own grammar.
 
 The grammar is libpg_query (from the postgast wheel), called directly so that a tree arrives as JSON: the protobuf road
-is six times slower. A node is a JSON object of one capitalised key, ``{"SelectStmt": {...}}``; a field whose type is fixed
-by the grammar is a bare object. Nothing here interprets a tree. Error texts quote the statement, which may hold values,
+is six times slower. A node is a JSON object of one capitalised key, ``{"SelectStmt": {...}}``; a field whose type the
+grammar fixes is a bare object. Nothing here interprets a tree. Error texts quote the statement, which may hold values,
 so only the position of an error is passed on.
 """
 

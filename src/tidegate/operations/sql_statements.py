@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tidegate.model.operation import Verb
 
-from .sql_parse import Node, single
+from .sql_parse import Node, children, single
 
 _D, _A, _W, _S, _E = Verb.DEFINE, Verb.ADMINISTER, Verb.WRITE, Verb.SESSION, Verb.EXECUTE
 _SCHEMA, _SECURITY, _SERVER = "changes the schema", "changes who may do what", "acts on the server as a whole"
@@ -110,9 +110,26 @@ _VIEW = "materialized view"
 _OBJECT_KEYS = ("removeType", "renameType", "objectType", "objtype", "kind")
 
 
+_SECURITY_CHANGES = frozenset(
+    {
+        "AT_ChangeOwner",
+        "AT_DisableRowSecurity",
+        "AT_DisableRule",
+        "AT_DisableTrig",
+        "AT_DisableTrigAll",
+        "AT_DisableTrigUser",
+        "AT_EnableRowSecurity",
+        "AT_ForceRowSecurity",
+        "AT_NoForceRowSecurity",
+    }
+)
+
+
 def verdict(kind: str, body: Node) -> tuple[Verb, str]:
     """Verb and command of a statement in the table. Raises KeyError if it is not there."""
     verb, command, _ = TABLE[kind]
+    if any(change.get("subtype") in _SECURITY_CHANGES for _, change in children(body.get("cmds"))):
+        verb = Verb.ADMINISTER
     if "{}" in command:
         name = next((str(body[key]) for key in _OBJECT_KEYS if key in body), "object")
         command = command.format(name.removeprefix("OBJECT_").lower().replace("_", " ").replace("matview", _VIEW))

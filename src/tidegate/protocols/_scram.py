@@ -14,7 +14,7 @@ import hmac
 import stringprep
 import unicodedata
 
-from ..errors import ResourceError
+from tidegate.errors import ResourceError
 
 MECHANISM = "SCRAM-SHA-256"
 FEWEST, MOST = 4096, 1_000_000
@@ -64,9 +64,7 @@ class Scram:
 def prepared(password: str) -> str:
     """SASLprep (RFC 4013); a password that it forbids is used as it is, as the server does."""
     mapped = "".join(
-        " " if stringprep.in_table_c12(letter) else letter
-        for letter in password
-        if not stringprep.in_table_b1(letter)
+        " " if stringprep.in_table_c12(letter) else letter for letter in password if not stringprep.in_table_b1(letter)
     )
     normal = unicodedata.normalize("NFKC", mapped)
     return password if not normal or any(map(_forbidden, normal)) else normal

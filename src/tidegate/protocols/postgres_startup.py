@@ -11,17 +11,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..enforcement.door import Door
-from ..enforcement.stream import Stream
-from ..errors import AgentError
-from ..wire.postgres_messages import message
+from tidegate.enforcement.door import Door
+from tidegate.enforcement.stream import Stream
+from tidegate.errors import AgentError
+from tidegate.wire.postgres_messages import message
 
 LIMIT = 10 * 1024
 CANCEL, ENCRYPT, ENCRYPT_GSS = 80877102, 80877103, 80877104
 MAJOR = 3
 
 SETTINGS = frozenset(
-    "datestyle timezone intervalstyle extra_float_digits bytea_output client_min_messages lock_timeout".split()
+    {
+        "bytea_output",
+        "client_min_messages",
+        "datestyle",
+        "extra_float_digits",
+        "intervalstyle",
+        "lock_timeout",
+        "timezone",
+    }
 )
 """Settings that an agent may bring along: they change how values look, or make the server stricter."""
 
@@ -57,7 +65,7 @@ async def greet(stream: Stream, door: Door) -> Startup | None:
             await stream.start_tls(door.tls, server_side=True)
         else:
             stream.write(b"N")
-    if not stream.secure and not _on_loopback(stream):
+    if not stream.secure and not loopback(stream, "sockname"):
         raise AgentError("TLS is required here.", hint="Set sslmode=require (or verify-full).", code="agent.plaintext")
     return _startup(stream, code, body)
 
@@ -144,9 +152,10 @@ def _options(text: str) -> dict[str, str]:
     return out
 
 
-def _on_loopback(stream: Stream) -> bool:
-    own = stream.transport.get_extra_info("sockname")
+def loopback(stream: Stream, end: str) -> bool:
+    """Whether one end of a connection (``sockname``, ``peername``) is a loopback address."""
+    address = stream.transport.get_extra_info(end)
     try:
-        return ipaddress.ip_address(own[0]).is_loopback
+        return ipaddress.ip_address(address[0]).is_loopback
     except (TypeError, ValueError, IndexError):
         return False

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from ..enforcement.door import Door
-from ..enforcement.names import Names, Schema
-from ..enforcement.stream import Stream
-from ..model.resource import Resource
+from tidegate.enforcement.door import Door
+from tidegate.enforcement.names import Names, Schema
+from tidegate.enforcement.stream import Stream
+from tidegate.model.resource import Resource
+
 from . import postgres
 
 

@@ -21,10 +21,6 @@ _HEADERS = (
 )
 
 
-class _TooLarge(Exception):
-    """More body than the limit arrived."""
-
-
 class Guard:
     """Wraps an ASGI application; ``hosts`` are the names it answers to, without port."""
 
@@ -49,27 +45,42 @@ class Guard:
                 hint="Use the address it is configured with, or add the name to `api` in tidegate.yaml.",
             )(scope, receive, guarded)
             return
-        await self._limited(scope, receive, guarded)
-
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > BODY_LIMIT:
-                raise _TooLarge
-            return message
-
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        try:
-            if not declared.isdigit() or int(declared) > BODY_LIMIT:
-                raise _TooLarge
-            await self._app(scope, counted, send)
-        except _TooLarge:
+        body = await _body(headers.get(b"content-length", b"0"), receive)
+        if body is None:
             refusal = problem(413, "request.large", f"A request body may have {BODY_LIMIT} bytes at most.")
-            await refusal(scope, receive, send)
+            await refusal(scope, receive, guarded)
+            return
+        await self._app(scope, _again(body, receive), guarded)
+
+
+async def _body(declared: bytes, receive: Receive) -> bytes | None:
+    """The whole body; None as soon as it is known to be beyond the limit, or when the caller is gone."""
+    if not declared.isdigit() or int(declared[:20]) > BODY_LIMIT:
+        return None
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = bool(message.get("more_body"))
+        if len(body) > BODY_LIMIT:
+            return None
+    return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives ``body`` first, then what comes after it (the disconnect)."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
 
 
 def _host(value: bytes) -> str:

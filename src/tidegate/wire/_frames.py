@@ -14,11 +14,17 @@ from tidegate.errors import ResourceError
 from tidegate.model.operation import Transform
 
 HEADER = 5
-header = Struct(">BI").unpack_from
+_header = Struct(">BI").unpack_from
 _count = Struct(">h").unpack_from
 _length = Struct(">i").unpack_from
 _pack = Struct(">i").pack
 NULL = _pack(-1)
+
+
+def header(data: bytes | bytearray, at: int) -> tuple[int, int]:
+    """Tag and claimed length of the message at ``at``."""
+    tag, length = _header(data, at)
+    return tag, length
 
 
 class Spans:
@@ -52,7 +58,7 @@ def run(data: bytes, at: int, tag: int) -> tuple[int, int]:
     last = len(data) - HEADER
     count = 0
     while at <= last:
-        found, length = header(data, at)
+        found, length = _header(data, at)
         end = at + 1 + length
         if found != tag or length < 4 or end > last + HEADER:
             break
@@ -69,7 +75,7 @@ def rewrite(data: bytes, at: int, end: int, transforms: Sequence[Transform | Non
     out: list[bytes] = []
     try:
         while at < end:
-            tag, length = header(data, at)
+            tag, length = _header(data, at)
             stop = at + 1 + length
             row = _cells(data, at + HEADER, stop, transforms, masked)
             out += (bytes((tag,)), _pack(len(row) + 4), row)

@@ -52,7 +52,7 @@ class Batch:
             pg.EXECUTE: self._execute,
             pg.CLOSE: self._close,
             pg.SYNC: self._sync,
-            pg.FLUSH: lambda body: True,
+            pg.FLUSH: lambda _: True,
         }
 
     def add(self, raw: bytes) -> bool:
@@ -143,7 +143,7 @@ class Batch:
         self._expect(Kind.CLOSE, change=self._names.close(*pg.target(body)))
         return True
 
-    def _sync(self, body: bytes) -> bool:
+    def _sync(self, _body: bytes) -> bool:
         self._expect(Kind.SYNC)
         return True
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from tidegate.errors import ResourceError
-from tidegate.model.operation import Facts, Operation, Outcome, Results, Transform
+from tidegate.model.operation import Facts, Operation, Outcome, Results, Transform, Verb
 
 from .postgres_names import Change, Portal, Statement
 
@@ -123,6 +123,7 @@ class Exchange:
             self._serial += 1
         for reply in replies:
             reply.serial = self._serial
+            self.copying = self.copying or any(map(_may_copy, reply.operations))
         self.due.extend(replies)
 
     def _skip(self, replies: list[Expected]) -> list[Expected]:
@@ -158,7 +159,7 @@ class Exchange:
         for operation in skipped:
             results.done(operation, Outcome("skipped"))
 
-    def copy_in(self, reply: Expected) -> None:
+    def copy_in(self) -> None:
         """The upstream waits for COPY data, and swallows the Syncs that are already on their way to it."""
         while len(self.due) > 1 and self.due[1].kind is Kind.SYNC:
             del self.due[1]
@@ -169,8 +170,8 @@ class Exchange:
                 "Messages follow a COPY FROM STDIN before its data.",
                 hint="Wait for the reply to COPY before sending further statements.",
             )
-        self.copying = self.copy_open = True
-        reply.asked = True
+        # An agent that does not wait for this reply may have sent all its data already.
+        self.copy_open = self.copying
 
     def ready(self, status: str) -> None:
         """A ReadyForQuery that no Sync in the queue explains: a COPY that failed early did not swallow its Sync."""
@@ -179,6 +180,10 @@ class Exchange:
         self.lost = 0
         self.status = status
         self.skipping = self.discarding = self.open = False
+
+
+def _may_copy(operation: Operation) -> bool:
+    return operation.facts.command.startswith("copy") or operation.facts.verb is Verb.UNKNOWN
 
 
 def undo(replies: Sequence[Expected]) -> None:

@@ -141,7 +141,8 @@ class Requests:
         while at < len(raw):
             end = at + 1 + header(raw, at)[1]
             if not batch.add(raw[at:end]):
-                return self._wait(batch)
+                self._wait(batch)
+                return None
             at = end
         written = batch.written()
         whole = raw[-HEADER:] == pg.SYNC_MESSAGE
@@ -162,7 +163,8 @@ class Requests:
         raw = bytes(self.buffer[:HEAD])
         batch = Batch(self._names, self._classify, self._batch)
         if not batch.add_head(raw):
-            return self._wait(batch)
+            self._wait(batch)
+            return None
         self._left, self._dropped = end - HEAD, False
         return self._made(HEAD, batch.request(raw), raw, batch.expected, ends=False)
 

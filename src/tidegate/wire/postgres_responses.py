@@ -58,14 +58,14 @@ class Responses:
         self._copying_out = False
         self._results: Results
         self._take: dict[int, Callable[[bytes], bytes | None]] = {
-            ord("1"): lambda body: self._confirmed(Kind.PARSE),
-            ord("2"): lambda body: self._confirmed(Kind.BIND),
-            ord("3"): lambda body: self._confirmed(Kind.CLOSE),
+            ord("1"): lambda _: self._confirmed(Kind.PARSE),
+            ord("2"): lambda _: self._confirmed(Kind.BIND),
+            ord("3"): lambda _: self._confirmed(Kind.CLOSE),
             ord("t"): self._parameters,
             ord("T"): self._description,
-            ord("n"): lambda body: self._described(self._exchange.front(Kind.DESCRIBE), None),
+            ord("n"): lambda _: self._described(self._exchange.front(Kind.DESCRIBE), None),
             ord("C"): lambda body: self._complete(Outcome("ok", "", _text(body))),
-            ord("I"): lambda body: self._complete(Outcome("ok")),
+            ord("I"): lambda _: self._complete(Outcome("ok")),
             ord("s"): self._suspended,
             ord("Z"): self._ready,
             ord("E"): self._error,
@@ -228,7 +228,7 @@ class Responses:
         for operation in reply.operations:
             self._results.done(operation, Outcome("ok"))
 
-    def _parameters(self, body: bytes) -> None:
+    def _parameters(self, _body: bytes) -> None:
         if self._exchange.front(Kind.DESCRIBE).portal is not None:
             raise ResourceError("The upstream described parameters that nothing asked for.")
 
@@ -262,7 +262,7 @@ class Responses:
         else:
             reply.outcome = outcome
 
-    def _suspended(self, body: bytes) -> None:
+    def _suspended(self, _body: bytes) -> None:
         self._exchange.front(Kind.EXECUTE)
         self._complete(Outcome("ok", "", "suspended"))
 
@@ -338,14 +338,15 @@ class Responses:
         self._results.changed(name, value)
         check_setting(name, value)
 
-    def _copy_in(self, body: bytes) -> None:
-        self._exchange.copy_in(self._exchange.front(*RESULT))
+    def _copy_in(self, _body: bytes) -> None:
+        self._operation(self._exchange.front(*RESULT))
+        self._exchange.copy_in()
 
-    def _copy_out(self, body: bytes) -> None:
+    def _copy_out(self, _body: bytes) -> None:
         self._operation(self._exchange.front(*RESULT))
         self._copying_out = True
 
-    def _copy_done(self, body: bytes) -> None:
+    def _copy_done(self, _body: bytes) -> None:
         if not self._copying_out:
             raise ResourceError("The upstream ended a COPY that was not under way.")
 

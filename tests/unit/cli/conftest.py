@@ -1,4 +1,4 @@
-"""Running APIs: one with its people for each test module, and fresh ones for tests that need nobody in it."""
+"""A gateway with its people, and a desk at which each of them has logged in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from unit.cli.desk import Desk
 from unit.web.world import World
 
 
@@ -22,3 +24,16 @@ def staffed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("gateway")) as started:
         started.staff()
         yield started
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """A desk where nobody has logged in."""
+    return Desk(tmp_path / "homes", monkeypatch, capsys)
+
+
+@pytest.fixture
+def seated(staffed: World, desk: Desk) -> Desk:
+    """A desk where root, alice, bob and eve have logged in to the staffed gateway."""
+    desk.seats(staffed, "root", "alice", "bob", "eve")
+    return desk

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from tidegate.enforcement.access import SHORTEST
 from tidegate.errors import AgentError, Refused
 from tidegate.model.identity import Identity

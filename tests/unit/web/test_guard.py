@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tidegate.web.guard import BODY_LIMIT
 from unit.web.world import World
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tidegate.errors import ConfigError
 from tidegate.web.openings import Openings
 from unit.web.world import World

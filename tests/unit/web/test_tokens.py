@@ -9,7 +9,11 @@ def test_minted_token_carries_the_chain(staffed: World) -> None:
     """A minted token is for one resource and says who acts for whom."""
     minted = staffed.mint(agent="claude-code", ttl=60).json()
     claims = staffed.issuer.verify(minted["token"], "resource:shop")
-    assert (minted["title"], claims.chain[1], claims.grant) == ("alice -> claude-code", "a_claude-code", minted["grant"])
+    assert (minted["title"], claims.chain[1], claims.grant) == (
+        "alice -> claude-code",
+        "a_claude-code",
+        minted["grant"],
+    )
 
 
 def test_tokens_are_listed_without_the_token(staffed: World) -> None:

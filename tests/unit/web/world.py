@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx2
 import pyrage
 import uvicorn
+
 from tidegate.audit.log import Log
 from tidegate.audit.seal import Recipients
 from tidegate.clock import SystemClock
@@ -134,7 +135,7 @@ class World:
         config = uvicorn.Config(build(self.services), port=0, log_config=None, lifespan="off")
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())
-        while not self._server.started:
+        while not self._server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         self._loop = asyncio.get_running_loop()
         self._up.set()

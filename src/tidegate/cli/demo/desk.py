@@ -1,15 +1,21 @@
 """One person's terminal: the real `tidegate` command in a process of its own, with that person's own login.
 
-What is typed and what comes back is shown on the page, except where a step only needs the answer.
+A command that is shown runs on a pseudo-terminal as wide as the page, so that its output looks as it would to a person.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +25,9 @@ from tidegate.errors import TidegateError
 from .page import Page
 
 PATIENCE = 60.0
-"""Seconds a command may take before the demo calls it stuck."""
+"""Seconds a command may take before it is ended as stuck."""
+
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Desk:
@@ -29,42 +37,91 @@ class Desk:
         self.name, self.home, self.directory, self._page = name, home, directory, page
         home.mkdir(mode=0o700, exist_ok=True)
 
-    def types(self, *arguments: str, expect: Iterable[int] = (0,)) -> str:
-        """Run a command with everything shown; gives what it printed. Raises TidegateError on another exit status."""
-        self._page.typed(self.name, "$", shlex.join(("tidegate", *map(self._short, arguments))))
-        done = self._run(arguments, expect)
-        self._page.shown(done.stdout + done.stderr)
-        return done.stdout
+    def types(self, *arguments: str | Path, expect: Iterable[int] = (0,), brief: bool = False) -> str:
+        """Run a command with everything shown; gives what it printed, without colours.
 
-    def quietly(self, *arguments: str) -> str:
-        """Run a command without showing it; gives its standard output."""
-        return self._run(arguments, (0,)).stdout.strip()
+        ``brief`` shows only the number of lines that say ``ok``. Raises TidegateError on another exit status.
+        """
+        command = [self._short(argument) for argument in arguments]
+        self._page.typed(self.name, "$", shlex.join(("tidegate", *command)))
+        status, output = self._on_terminal(command)
+        self._page.screen(_shortened(output) if brief else output)
+        return self._expected(command, status, _STYLE.sub("", output), expect)
 
     def asks(self, *arguments: str) -> Any:
-        """Run a command without showing it; gives its JSON answer."""
-        return json.loads(self.quietly(*arguments, "-o", "json"))
-
-    def _short(self, argument: str) -> str:
-        # Paths below the demo's directory are typed as they would be from there.
-        path = Path(argument)
-        return str(path.relative_to(self.directory)) if path.is_relative_to(self.directory) else argument
-
-    def _run(self, arguments: Iterable[str], expect: Iterable[int]) -> subprocess.CompletedProcess[str]:
-        command = list(arguments)
+        """Run a command without showing it; gives its JSON answer. Raises TidegateError when it fails."""
+        command = [*arguments, "-o", "json"]
         done = subprocess.run(
-            [sys.executable, "-m", "tidegate", *command],
+            self._command(command),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             cwd=self.directory,
-            env={**os.environ, "TIDEGATE_HOME": str(self.home)},
+            env=self._environment(),
             check=False,
         )
-        if done.returncode not in tuple(expect):
+        return json.loads(self._expected(command, done.returncode, done.stdout or done.stderr, (0,)))
+
+    def _on_terminal(self, command: list[str]) -> tuple[int, str]:
+        reader, writer = pty.openpty()
+        fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 50, self._page.inner, 0, 0))
+        process = subprocess.Popen(
+            self._command(command),
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer,
+            cwd=self.directory,
+            env=self._environment(),
+        )
+        os.close(writer)
+        stuck = threading.Timer(PATIENCE, process.kill)
+        stuck.start()
+        output = _everything(reader)
+        stuck.cancel()
+        return process.wait(), output
+
+    def _expected(self, command: list[str], status: int, output: str, expect: Iterable[int]) -> str:
+        if status not in tuple(expect):
             raise TidegateError(
-                f"`tidegate {shlex.join(command)}` as {self.name} ended with status {done.returncode}: "
-                f"{(done.stderr or done.stdout).strip()}",
+                f"`tidegate {shlex.join(command)}` as {self.name} ended with status {status}",
+                hint=f"It said: {output.strip()}",
                 code="demo.promise",
             )
-        return done
+        return output
+
+    def _short(self, argument: str | Path) -> str:
+        # Paths below the demo's directory are given as one would type them there.
+        path = Path(argument)
+        return str(path.relative_to(self.directory) if path.is_relative_to(self.directory) else argument)
+
+    def _command(self, command: list[str]) -> list[str]:
+        return [sys.executable, "-m", "tidegate", *command]
+
+    def _environment(self) -> dict[str, str]:
+        colour = {"TERM": "xterm-256color"} if self._page.colour else {"TERM": "xterm", "NO_COLOR": "1"}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        return {**inherited, **colour, "TIDEGATE_HOME": self._short(self.home)}
+
+
+def _everything(reader: int) -> str:
+    """What is written to the other end of a pseudo-terminal until it is closed."""
+    parts = []
+    with os.fdopen(reader, "rb", buffering=0) as file:
+        try:
+            while part := file.read(65_536):
+                parts.append(part)
+        except OSError:
+            pass  # Linux says EIO when the last writer has closed
+    return b"".join(parts).decode(errors="replace").replace("\r\n", "\n")
+
+
+def _shortened(output: str) -> str:
+    """``output`` with the lines of a report that say ``ok`` counted instead of shown."""
+    lines = output.split("\n")
+    fine = [line for line in lines if _STYLE.sub("", line).startswith("ok ")]
+    if not fine:
+        return output
+    where = lines.index(fine[0])
+    rest = [line for line in lines if line not in fine]
+    return "\n".join([*rest[:where], f"... {len(fine)} checks are ok ...", *rest[where:]])

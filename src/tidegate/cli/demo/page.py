@@ -19,6 +19,11 @@ from tidegate.errors import TidegateError
 from tidegate.web.shown import safe
 
 WIDEST = 110
+"""Columns of the page at most."""
+
+INDENT = 5
+"""Columns before what came back."""
+
 _PAINT = (
     (re.compile(r"\[masked(?::[^\]]*)?\]"), "magenta"),
     (re.compile(r"^(ERROR|FATAL):", re.MULTILINE), "bold red"),
@@ -27,12 +32,14 @@ _PAINT = (
 
 
 class Page:
-    """Standard output of the demo; counts its own chapters and checks."""
+    """Standard output of the demo; ``inner`` is the width of what came back, ``colour`` whether there are colours."""
 
     def __init__(self) -> None:
         terminal = sys.stdout.isatty()
         self._console = Console(highlight=False, markup=False, emoji=False, width=None if terminal else WIDEST)
         self._console.width = min(self._console.width, WIDEST)
+        self.inner = self._console.width - INDENT
+        self.colour = self._console.color_system is not None
         self.chapters = 0
         self.checks = 0
 
@@ -50,7 +57,7 @@ class Page:
 
     def say(self, text: str) -> None:
         """One sentence of explanation."""
-        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, 3)))
+        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, 3), expand=False))
 
     def typed(self, who: str, prompt: str, command: str) -> None:
         """A command exactly as typed, with who types it."""
@@ -64,11 +71,19 @@ class Page:
             self._console.print(row)
 
     def shown(self, output: str) -> None:
-        """What came back, folded and indented."""
-        text = Text(safe(output.strip("\n"), lines=True), overflow="fold")
+        """What came back, as plain text from outside."""
+        text = Text(safe(output.strip("\n"), lines=True))
         for pattern, style in _PAINT:
             text.highlight_regex(pattern, style)
-        self._console.print(Padding(text, (0, 0, 0, 5)))
+        self._print(text)
+
+    def screen(self, output: str) -> None:
+        """What a command of ours wrote on a terminal as wide as ``inner``, colours included."""
+        self._print(Text.from_ansi(output.strip("\n")))
+
+    def _print(self, text: Text) -> None:
+        text.overflow = "fold"
+        self._console.print(Padding(text, (0, 0, 0, INDENT), expand=False))
 
     def promise(self, kept: bool, text: str, answer: str = "") -> None:
         """State that ``text`` is true. Raises TidegateError when it is not, with the answer that shows it."""

@@ -116,7 +116,7 @@ def script() -> str:
             _copy(people),
             "COPY orders FROM stdin;\n",
             _copy(orders()),
-            "ANALYZE;\n",
+            "ANALYZE customers, orders;\n",
         )
     )
 

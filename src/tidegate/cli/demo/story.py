@@ -6,6 +6,7 @@ not kept ends the demo.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -74,8 +75,8 @@ def people(stage: Stage) -> Cast:
     code = stage.bootstrap_code()
     cast.operator.types("login", "--code", code, "--name", "operator", "--gateway", stage.api)
     for desk, group in ((cast.alice, "staff"), (cast.bob, "approvers")):
-        code = cast.operator.types("people", "add", desk.name, "--group", group).strip()
-        desk.types("login", "--code", code, "--gateway", stage.api)
+        shown = cast.operator.types("people", "add", desk.name, "--group", group)
+        desk.types("login", "--code", one_time_code(shown), "--gateway", stage.api)
     cast.alice.types("agents", "add", "claude-code")
     mint(stage, cast.alice)
     text = stage.passfile.read_text()
@@ -83,12 +84,20 @@ def people(stage: Stage) -> Cast:
     return cast
 
 
+def one_time_code(shown: str) -> str:
+    """The code that `people add` printed on a line of its own. Raises TidegateError when there is none."""
+    found = re.search(r"^[A-Z2-7]+(?:-[A-Z2-7]+)+$", shown, re.MULTILINE)
+    if found is None:
+        raise TidegateError("a promise was not kept: `people add` prints a code", hint=shown, code="demo.promise")
+    return found[0]
+
+
 def mint(stage: Stage, alice: Desk) -> None:
     """alice gives her agent a token: one resource, fifteen minutes, a reason."""
     reason = "Clean up orders that were never paid (OPS-17)"
     alice.types(
         *("token", "create", "--agent", "claude-code", "--for", "alice", "--resource", "shop", "--ttl", "15m"),
-        *("--reason", reason, "--out", str(stage.passfile)),
+        *("--reason", reason, "--out", stage.passfile),
     )
 
 
@@ -148,7 +157,7 @@ def holding(page: Page, agent: Psql, stage: Stage, cast: Cast) -> None:
     held = waiting(cast.bob)
     cast.bob.types("approvals", "ls")
     shown = cast.bob.types("approvals", "show", held["id"])
-    exact = BULK.rstrip(";") in shown and "alice -> claude-code" in shown and "OPS-17" in shown
+    exact = all(part in shown for part in (BULK.rstrip(";"), "alice -> claude-code", "OPS-17"))
     page.promise(exact, "bob sees the exact statement, who asks through whom, and the reason", shown)
     page.promise(truth(stage)[1] == "0", "nothing has run yet")
     cast.alice.types("approvals", "approve", held["id"], expect=(77, 65))

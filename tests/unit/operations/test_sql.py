@@ -1,0 +1,217 @@
+"""The classifier on a corpus of statements, evasions and garbage."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg.introspection
+import pgparse
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from servers import Postgres
+from tidegate.model.operation import Facts, Verb
+from tidegate.operations.catalog import Catalog
+from tidegate.operations.sql import Classifier
+
+
+def _corpus() -> object:
+    spec = importlib.util.spec_from_file_location("operations_corpus", Path(__file__).with_name("corpus.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+corpus = _corpus()
+DEEP = ["SELECT " + "(" * 20_000 + "1" + ")" * 20_000, "SELECT " + "NOT " * 20_000 + "true",
+        "SELECT 1" + " UNION SELECT 1" * 20_000, "SELECT 1" + " + 1" * 5_000]  # fmt: skip
+PSQL = [r"\d", r"\d customers", r"\d+ customers", r"\d contacts", r"\dt+", r"\dv", r"\dm", r"\ds", r"\di", r"\dn+", r"\l",
+        r"\du", r"\df", r"\dT", r"\do =", r"\dp", r"\dx", r"\dC", r"\dD", r"\db", r"\dd", r"\d orders", r"\d parted"]  # fmt: skip
+
+
+def one(classifier: Classifier, text: str) -> Facts:
+    """The facts of a text of one statement."""
+    (facts,) = classifier.classify(text)
+    return facts
+
+
+@pytest.mark.parametrize(("text", "verb", "commands", "effect", "unbounded"), corpus.CORPUS)
+def test_corpus(
+    classifier: Classifier, text: str, verb: str, commands: str, effect: int, unbounded: int
+) -> None:
+    """Verb, commands, effect and boundedness are as listed, and the own command is among the commands."""
+    facts = one(classifier, text)
+    assert (facts.verb, facts.effect, facts.details["unbounded"]) == (verb, bool(effect), bool(unbounded)), facts
+    assert set(commands.split(",")) <= set(facts.details["commands"])
+    assert facts.command in facts.details["commands"]
+
+
+@pytest.mark.parametrize("text", [case[0] for case in corpus.CORPUS])
+def test_an_independent_parser_sees_as_many_statements(classifier: Classifier, text: str) -> None:
+    """pgparse, another build of the grammar, agrees on how many statements there are."""
+    assert len(pgparse.parse(text)) == len(classifier.classify(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs"),
+    [
+        ("SELECT 1; DROP TABLE users", ["read", "define"]),
+        ("SELECT 1;;; -- x\n/* a /* b */ c */ TRUNCATE users", ["read", "define"]),
+        ("SELECT '\\'; DROP TABLE users; --'", ["read", "define"]),
+        ("BEGIN; DELETE FROM a; COMMIT", ["session", "write", "session"]),
+        ("", []),
+        (" ; -- nothing", []),
+    ],
+)
+def test_several_statements_are_told_apart(classifier: Classifier, text: str, verbs: list[str]) -> None:
+    """Each statement of a text has its own facts, and each knows that it is not alone."""
+    found = classifier.classify(text)
+    assert [facts.verb for facts in found] == verbs
+    assert all(facts.details["multi"] == (len(verbs) > 1) for facts in found)
+
+
+@pytest.mark.parametrize("text", corpus.SECRETS)
+def test_secrets_are_seen(classifier: Classifier, text: str) -> None:
+    """Reading the server's own secrets is marked, through views, bodies and functions."""
+    assert one(classifier, text).details["secrets"] is True
+
+
+def test_harmless_catalogs_are_no_secret(classifier: Classifier) -> None:
+    """pg_roles hides the passwords, so listing roles is no secret."""
+    assert one(classifier, "SELECT rolname FROM pg_roles").details["secrets"] is False
+
+
+@pytest.mark.parametrize("text", ["SELEC 1", "SELECT 'a\0b'", "SELECT 'a\udc00'", "\ufeff\ufeffSELECT", *DEEP])
+def test_what_is_not_understood_is_unknown(classifier: Classifier, text: str) -> None:
+    """Syntax errors, NUL, lone surrogates and endless nesting give UNKNOWN, never an exception."""
+    facts = one(classifier, text)
+    assert (facts.verb, facts.command, facts.effect) == (Verb.UNKNOWN, "unparsed", True)
+    assert facts.outputs is None and facts.filters is None and facts.flows is None
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from("SELECT FROM WHERE ( ) * , customers email = 1 'x' $1 ; DELETE WITH AS x . [ ] :: \u20ac \x01"
+                                .split(" ")), max_size=12).map(" ".join))  # fmt: skip
+def test_token_soup_never_raises(classifier: Classifier, text: str) -> None:
+    """Whatever arrives, there are facts, and an unproven one has an effect."""
+    assert all(facts.effect or facts.verb in (Verb.READ, Verb.SESSION) for facts in classifier.classify(text))
+
+
+def test_a_text_over_the_limit_is_not_looked_into(catalog: Catalog) -> None:
+    """Longer than the limit means UNKNOWN."""
+    assert one(Classifier(catalog, limit=10), "SELECT 1 + 1").command == "unparsed"
+
+
+def test_the_same_text_gives_the_same_facts_object(classifier: Classifier) -> None:
+    """Facts are remembered by exact text."""
+    assert classifier.classify("SELECT 4711") is classifier.classify("SELECT 4711")
+
+
+def test_an_error_quotes_nothing_of_the_statement(classifier: Classifier) -> None:
+    """The reason of an unparsed statement holds no part of it."""
+    assert "hunter2" not in one(classifier, "ALTER ROLE x PASSWORDD 'hunter2'").reason
+
+
+def queries(server: Postgres, commands: list[str]) -> list[str]:
+    """What psql itself sends for its commands."""
+    done = subprocess.run(
+        [server.bin / "psql", "-XE", "-d", server.dsn("lineage")],
+        input="\n".join(commands), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    parts = done.stdout.split("QUERY **")[1:]
+    texts = [part.split("\n", 1)[1].rsplit("\n", 1)[0] for part in parts]
+    return [text.split("\n/****")[0].split("\n****")[0] for text in texts]
+
+
+def test_psql_listings_are_proven_reads(classifier: Classifier, database: object, postgres: Postgres) -> None:
+    r"""Every query behind psql's \d and its like is a read that is proven to have no effect."""
+    sent = queries(postgres, PSQL)
+    found = [facts for text in sent for facts in classifier.classify(text)]
+    assert len(found) > 40
+    assert [(facts.reason, facts.details.get("unresolved"), facts.text) for facts in found if facts.effect] == []
+
+
+@pytest.mark.parametrize("name", ["INTRO_LOOKUP_TYPES", "INTRO_LOOKUP_TYPES_13"])
+def test_driver_introspection_is_a_proven_read(classifier: Classifier, name: str) -> None:
+    """asyncpg's look-up of types is a proven read."""
+    text = getattr(asyncpg.introspection, name, asyncpg.introspection.INTRO_LOOKUP_TYPES)
+    facts = one(classifier, text)
+    assert (facts.verb, facts.effect) == (Verb.READ, False), facts.reason
+
+
+def test_psycopg_type_look_up_is_a_proven_read(classifier: Classifier) -> None:
+    """psycopg's TypeInfo.fetch is a proven read."""
+    text = (
+        "SELECT typname AS name, oid, typarray AS array_oid, oid::regtype::text AS regtype, typdelim AS delimiter"
+        " FROM pg_type t WHERE t.oid = to_regtype($1) ORDER BY t.oid"
+    )
+    assert not one(classifier, text).effect
+
+
+def test_a_proven_read_changes_nothing_on_a_read_only_server(
+    classifier: Classifier, database: psycopg.Connection
+) -> None:
+    """Each corpus statement said to have no effect succeeds, or fails for another reason, in a read-only transaction."""
+    harmless = [case[0] for case in corpus.CORPUS if not case[3] and case[1] == "read" and "$1" not in case[0]]
+    for text in harmless:
+        with database.transaction(force_rollback=True):
+            database.execute("SET TRANSACTION READ ONLY")
+            try:
+                with database.transaction():
+                    database.execute(text) if not text.startswith("COPY") else None
+            except psycopg.errors.ReadOnlySqlTransaction:
+                pytest.fail(text)
+            except psycopg.Error:
+                continue
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("SET application_name = 'x'", "value", "x"),
+        ("SET ROLE bob", "setting", "role"),
+        ("BEGIN READ WRITE", "read_write", True),
+        ("BEGIN READ ONLY", "read_write", False),
+        ("SAVEPOINT a", "transaction", "savepoint"),
+        ("FETCH c", "cursor", "c"),
+        ("EXECUTE p", "prepared", "p"),
+        ("EXPLAIN ANALYZE SELECT 1", "explain", True),
+        ("SELECT lower('a'), pg_catalog.abs(1)", "functions", ["lower", "pg_catalog.abs"]),
+        ("INSERT INTO copies VALUES (1)", "reactive", True),
+        ("SELECT * FROM missing", "unresolved", ["missing"]),
+        ("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DELETE FROM customers'", "contains", ["delete"]),
+    ],
+)
+def test_details(classifier: Classifier, text: str, key: str, value: object) -> None:
+    """Policy finds the facts it may ask for."""
+    assert one(classifier, text).details[key] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reads", "writes"),
+    [
+        ("SELECT * FROM nested", {"public.nested", "public.contacts", "public.customers", "public.orders"}, set()),
+        ("SELECT 1 FROM pg_class", {"pg_catalog.pg_class"}, set()),
+        ("INSERT INTO copies SELECT id FROM customers", {"public.customers"}, {"public.copies"}),
+        ("UPDATE contacts SET who = 1 WHERE who = 2", set(), {"public.contacts", "public.customers"}),
+        ("DROP TABLE copies, elsewhere.t", set(), {"public.copies", "elsewhere.t"}),
+        ("WITH c AS (SELECT 1) SELECT * FROM c", set(), set()),
+    ],
+)
+def test_objects(classifier: Classifier, text: str, reads: set[str], writes: set[str]) -> None:
+    """Objects are named with their schema, through views, and a WITH query is none."""
+    facts = one(classifier, text)
+    assert (set(facts.reads), set(facts.writes)) == (reads, writes)
+
+
+def test_copy_out_is_bulk(classifier: Classifier) -> None:
+    """COPY TO STDOUT is marked, since its rows cannot be masked."""
+    assert one(classifier, "COPY customers TO STDOUT").bulk
+    assert not one(classifier, "SELECT 1").bulk
