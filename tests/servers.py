@@ -7,6 +7,7 @@ its files go with it.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.util
 import os
@@ -43,6 +44,11 @@ def own(path: Path) -> None:
     """Give ``path`` to the account that servers run under."""
     if os.geteuid() == 0:
         shutil.chown(path, "nobody", "nogroup")
+
+
+def _end_with_parent() -> None:
+    """In the child: the kernel sends SIGINT when the test run dies, however it dies (prctl(2), PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
 def free_port() -> int:
@@ -195,6 +201,7 @@ class Postgres:
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
                 **account(),  # type: ignore[call-overload]
             )
         self._wait_until_ready()

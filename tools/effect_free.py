@@ -32,12 +32,13 @@ DENIED = {
     r"txid_current|pg_current_xact_id": "assigns a transaction id",
     r"binary_upgrade_.*|pg_event_trigger_.*|pg_extension_config_dump": "server internals",
     r"pg_mcv_list_items|pg_get_publication_tables|pg_stats_ext_.*": "shows sampled values",
-    r"(json|jsonb)_populate_.*|(json|jsonb)_to_record.*": "casts into types named in an argument",
+    r"(json|jsonb)_populate_.*": "casts into types named in an argument",
 }  # fmt: skip
 ALLOWED = {
     r"random|random_normal|gen_random_uuid|uuidv4|uuidv7": "randomness only (the generator's state is per session)",
     r"clock_timestamp|timeofday|statement_timestamp": "time",
     r"pg_sleep(_for|_until)?": "waits; a statement time-out bounds it",
+    r"pg_partition_(ancestors|tree|root)": "catalog look-ups",
     r"currval|lastval|pg_backend_pid|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time": "session facts",
     r"pg_(relation|table|indexes|total_relation|database|tablespace)_size|pg_size_.*": "sizes",
     r"pg_stat_get_(live_tuples|dead_tuples|tuples_.*|numscans)|pg_is_wal_replay_paused": "counters",

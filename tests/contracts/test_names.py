@@ -8,6 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tidegate"
 
+LOG = "a part of the log, driven through Log by tests/unit/audit and tests/faults"
+ROAD = "on the road of every statement of the end-to-end tests"
+
 REASONS = {
     "tidegate.app": "the composition root: started as a process by the end-to-end tests",
     "tidegate.gateway.listener": "accepts connections in every end-to-end test",
@@ -15,6 +18,17 @@ REASONS = {
     "tidegate.cli.demo.stage": "brings everything up in tests/e2e/test_demo.py",
     "tidegate.cli.demo.story": "played by tests/e2e/test_demo.py",
     "tidegate.cli.demo.proof": "played by tests/e2e/test_demo.py",
+    "tidegate.audit.files": LOG,
+    "tidegate.audit.keys": LOG,
+    "tidegate.audit.origin": LOG,
+    "tidegate.audit.recover": LOG,
+    "tidegate.audit.settle": LOG,
+    "tidegate.audit.waiters": LOG,
+    "tidegate.audit.writer": LOG,
+    "tidegate.enforcement.chronicle": ROAD,
+    "tidegate.enforcement.door": ROAD,
+    "tidegate.enforcement.relay": ROAD,
+    "tidegate.enforcement.stream": ROAD,
 }
 """Modules without a test of their own, and where they are exercised."""
 

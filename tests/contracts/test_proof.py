@@ -33,7 +33,9 @@ def test_only_the_session_makes_an_allow() -> None:
 def test_only_one_hand_writes_upstream() -> None:
     """In the relay, the upstream's stream is written to by Upstream.forward and Upstream.keep_in_step only."""
     writers = {
-        function for function, called in calls(SRC / "enforcement" / "relay.py") if called in ("self._stream.write", "self._resource.write")
+        function
+        for function, called in calls(SRC / "enforcement" / "relay.py")
+        if called in ("self._stream.write", "self._resource.write")
     }
     assert writers == {"forward", "keep_in_step"}
 
@@ -42,4 +44,7 @@ def test_forward_demands_the_proof() -> None:
     """``Upstream.forward`` takes an ``Allow``, by its annotation, which mypy checks."""
     tree = ast.parse((SRC / "enforcement" / "relay.py").read_text())
     found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "forward"]
-    assert [ast.unparse(argument.annotation) for argument in found[0].args.args if argument.annotation] == ["Request", "Allow"]
+    assert [ast.unparse(argument.annotation) for argument in found[0].args.args if argument.annotation] == [
+        "Request",
+        "Allow",
+    ]

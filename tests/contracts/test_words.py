@@ -16,7 +16,15 @@ TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sql", ".svg", ".sh", 
 KEPT_HIDDEN = {".ci", ".gitignore"}
 
 FOREIGN = re.compile(
-    "|".join((r"/work" + r"/", r"/root" + r"/", r"\bpypi\." + "org", r"registry\.npmjs", r"files\.python" + "hosted"))
+    "|".join(
+        (
+            r"(?<!\w)/work" + r"/",
+            r"(?<!\w)/root" + r"/",
+            r"\bpypi\." + "org",
+            r"registry\.npmjs",
+            r"files\.python" + "hosted",
+        )
+    )
 )
 """A path of somebody's machine, or a host that packages come from."""
 

@@ -114,7 +114,7 @@ def test_large_parameter_is_streamed(gateway: Gateway) -> None:
     """A parameter larger than every buffer passes and arrives whole."""
     text = "x" * (24 * 2**20)
     with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
-        assert agent.execute("select length(%b::text)", [text.encode()]).fetchone() == (len(text),)
+        assert agent.execute("select length(%b::bytea)", [text.encode()]).fetchone() == (len(text),)
 
 
 def test_many_rows(gateway: Gateway) -> None:
@@ -149,7 +149,9 @@ def test_cancel_reaches_the_statement(gateway: Gateway) -> None:
         assert agent.execute("select 1").fetchone() == (1,)
 
 
-def test_database_of_the_resource(gateway: Gateway) -> None:
-    """`resource/database` names another database of the resource's server."""
-    with psycopg.connect(gateway.dsn(gateway.token(), database="shop/postgres")) as agent:
-        assert agent.execute("select current_database()").fetchone() == ("postgres",)
+def test_only_the_configured_database(gateway: Gateway) -> None:
+    """`resource/database` may name the resource's own database; another one would escape the tags."""
+    with psycopg.connect(gateway.dsn(gateway.token(), database="shop/shop_e2e")) as agent:
+        assert agent.execute("select current_database()").fetchone() == ("shop_e2e",)
+    with pytest.raises(psycopg.OperationalError, match="own database"):
+        psycopg.connect(gateway.dsn(gateway.token(), database="shop/postgres"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import httpx2
 import psycopg
 import pytest
 from gateway import Gateway
+from servers import Postgres
 
 BULK = "update orders set total = total + 0"
 
@@ -47,7 +49,7 @@ def test_approved(gateway: Gateway) -> None:
         agent, answer = ask(gateway, pool)
         seen = question(gateway)
         assert seen["statement"] == BULK and seen["reason"] == "spring cleaning"
-        assert seen["requester"] == "alice -> claude-code" or [hop["name"] for hop in seen["requester"]["chain"]]
+        assert seen["who"] == "alice -> claude-code" and seen["rule"] == "bulk-writes-need-a-dba"
         gateway.call("POST", f"approvals/{seen['id']}/approve", "bob")
         assert answer.result(20) == "UPDATE 1000"
         agent.close()
@@ -98,15 +100,19 @@ def test_cancelled_by_the_client(gateway: Gateway) -> None:
         agent.close()
 
 
-def test_client_that_leaves(gateway: Gateway) -> None:
-    """A client that goes away while held frees the question."""
-    with ThreadPoolExecutor() as pool:
-        agent, answer = ask(gateway, pool)
-        question(gateway)
-        agent.pgconn.finish()
-        until(lambda: not gateway.call("GET", "approvals", "bob")["items"])
-        with pytest.raises(psycopg.Error):
-            answer.result(20)
+def test_client_that_leaves(gateway: Gateway, postgres: Postgres) -> None:
+    """A client that is killed while held frees the question and the session."""
+    client = subprocess.Popen(
+        [postgres.bin / "psql", "-X", "-c", BULK, "-h", "127.0.0.1", "-p", str(gateway.port), "-U", "agent", "shop"],
+        env={"PGPASSWORD": gateway.token(), "PGSSLMODE": "disable"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    sid = question(gateway)["sid"]
+    client.kill()
+    client.wait()
+    until(lambda: not gateway.call("GET", "approvals", "bob")["items"])
+    until(lambda: gateway.call("GET", f"sessions/{sid}", "alice")["ended"] is not None)
 
 
 def test_held_in_a_pipeline(gateway: Gateway) -> None:

@@ -38,7 +38,6 @@ REFUSED = [
     "grant all on orders to public",
     "create role intruder superuser",
     "vacuum full",
-    "lock table orders",
     "listen gossip",
     "selec 1",
     "select * from nothing_like_that where dblink('x') is null",
@@ -81,11 +80,11 @@ def test_nothing_commits_behind_a_refusal(gateway: Gateway, postgres: Postgres, 
         agent.pgconn.send_query_params(f"insert into log values ('{mark}')".encode(), None)
         if flush:
             agent.pgconn.send_flush_request()
-            _drain(agent, 1)
+            assert _drain(agent, 1) == [pq.ExecStatus.COMMAND_OK]
         agent.pgconn.send_query_params(b"drop table orders", None)
         agent.pgconn.pipeline_sync()
-        states = _drain(agent, 4 if not flush else 3)
-        assert pq.ExecStatus.FATAL_ERROR in states and states[-1] is pq.ExecStatus.PIPELINE_SYNC, states
+        states = _drain(agent, 9)
+        assert states[-2 if flush else 0] is pq.ExecStatus.FATAL_ERROR and states[-1] is pq.ExecStatus.PIPELINE_SYNC
         agent.pgconn.exit_pipeline_mode()
         assert agent.execute("select 1").fetchone() == (1,)
     assert postgres.psql(f"select count(*) from log where line = '{mark}'", "shop_e2e") == "0"
@@ -110,15 +109,15 @@ def test_encoding_attacks(gateway: Gateway) -> None:
 )
 def test_startup_is_an_allow_list(gateway: Gateway, options: str) -> None:
     """Startup parameters that change what a statement means are refused before a session exists."""
-    with pytest.raises(psycopg.OperationalError, match="(?i)not allowed|refused|may not"):
+    with pytest.raises(psycopg.OperationalError, match="not accepted|Only client_encoding"):
         psycopg.connect(gateway.dsn(gateway.token()) + f" options='{options}'")
 
 
 def _drain(agent: psycopg.Connection[tuple[object, ...]], count: int) -> list[pq.ExecStatus]:
-    """Status of the next ``count`` results of a pipeline."""
+    """Status of the next results of a pipeline: up to its Sync, ``count`` at most."""
     states: list[pq.ExecStatus] = []
     agent.pgconn.flush()
-    while len(states) < count:
+    while len(states) < count and pq.ExecStatus.PIPELINE_SYNC not in states:
         result = agent.pgconn.get_result()
         if result is not None:
             states.append(pq.ExecStatus(result.status))

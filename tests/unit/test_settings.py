@@ -63,7 +63,7 @@ def test_an_upstream_elsewhere_is_verified(loaded: Load) -> None:
         (BASIC + "api: 127.0.0.1:70000\n", 5, "must be an address"),
         (BASIC + "limits:\n  idle: 10\n", 6, "must be a duration"),
         (BASIC + "limits:\n  sessions: true\n", 6, "must be a whole number"),
-        (BASIC + "limits:\n  sesions: 5\n", 6, 'did you mean "session"?'),
+        (BASIC + "limits:\n  sesions: 5\n", 6, 'did you mean "sessions"?'),
         (BASIC + "audit: {segment: 64MB}\n", 5, "must be a size"),
         (BASIC + "tls: {certificate: a.crt, key: a.key}\n", 5, "write file:PATH"),
         (BASIC + "listen: {any: 127.0.0.1:7443}\n", 5, "taken by api"),

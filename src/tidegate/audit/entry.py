@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import orjson
 
@@ -17,6 +18,7 @@ LARGEST = 32_768
 """Bytes of an entry at most; a bundle could hold 65,535."""
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
+_PLAIN = frozenset({str, int, bool, type(None)})
 _SORTED = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_STRICT_INTEGER
@@ -45,15 +47,22 @@ def decode(entry: bytes) -> dict[str, Json]:
     return leaf
 
 
+@lru_cache(4096)
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and _KEY.match(key) is not None
+
+
 def _check(value: object) -> None:
     """Refuse what orjson would write although the domain does not hold it: floats, odd keys, other types."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str) or not _KEY.match(key):
+            if not _is_key(key):
                 raise ValueError(f"a leaf's keys are lower-case words, not {key!r}")
-            _check(item)
+            if type(item) not in _PLAIN:
+                _check(item)
     elif isinstance(value, list):
         for item in value:
-            _check(item)
-    elif not (value is None or isinstance(value, bool | int | str)):
+            if type(item) not in _PLAIN:
+                _check(item)
+    elif not isinstance(value, str | int):
         raise ValueError(f"a leaf holds no {type(value).__name__}")

@@ -56,6 +56,7 @@ class Log:
         self._gateway = gateway
         self._clock = clock
         self._boot = clock.session_id()
+        self._boot_name = str(self._boot)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters = Waiters()
         self._sealing: asyncio.TimerHandle | None = None
@@ -187,7 +188,7 @@ class Log:
             "k": kind,
             "t": self._clock.now(),
             "m": self._clock.monotonic(),
-            "b": str(self._boot),
+            "b": self._boot_name,
             "gw": self._gateway,
         }
         if commitments:
@@ -258,6 +259,7 @@ class Log:
 
     def close(self) -> None:
         """Let go of the directory without a word, as a crash would; for a log that was never started."""
+        self._settler.close()
         self._wal.close()
         os.close(self._lock)
 

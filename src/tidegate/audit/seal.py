@@ -82,6 +82,11 @@ def read_record(data: bytes, at: int = 0) -> SealedRecord:
     return SealedRecord(uuid.UUID(bytes=sid), index, name, data[at:start], data[start : start + size])
 
 
+def session_of(record: bytes) -> bytes:
+    """The session's UUID in a sealed record."""
+    return record[8:24]
+
+
 def _expand(pseudorandom: bytes, purpose: str) -> bytes:
     """One block of HKDF-Expand with SHA-256, RFC 5869 section 2.3."""
     return hmac.digest(pseudorandom, purpose.encode() + b"\x01", sha256)

@@ -12,7 +12,10 @@ from pathlib import Path
 from uuid import UUID
 
 from .files import make_directory, sync_directory
-from .seal import read_record, read_records
+from .seal import read_records, session_of
+
+OPEN_FILES = 64
+"""Files kept open at most; sessions that are busy keep theirs."""
 
 
 class SealedStore:
@@ -20,44 +23,53 @@ class SealedStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._unsynced: set[Path] = set()
+        self._handles: dict[bytes, int] = {}
+        self._unsynced: set[bytes] = set()
         make_directory(directory)
 
     def append(self, record: bytes) -> None:
         """Add a sealed record to its session's file."""
-        path = self._path(read_record(record).sid)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            written = os.write(handle, record)
-        finally:
-            os.close(handle)
+        sid = session_of(record)
+        written = os.write(self._handle(sid), record)
         if written != len(record):
-            raise OSError(f"only {written} of {len(record)} bytes were written to {path.name}")
-        self._unsynced.add(path)
+            raise OSError(f"only {written} of {len(record)} bytes were written to {self._path(sid).name}")
+        self._unsynced.add(sid)
 
     def sync(self) -> None:
         """Make everything appended durable."""
-        for path in self._unsynced:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        for sid in self._unsynced:
+            os.fsync(self._handle(sid))
         sync_directory(self._directory)
         self._unsynced.clear()
 
+    def close(self) -> None:
+        """Close the files."""
+        for handle in self._handles.values():
+            os.close(handle)
+        self._handles.clear()
+
+    def _handle(self, sid: bytes) -> int:
+        """The open file of a session, the least recently used one closed for it."""
+        handle = self._handles.pop(sid, None)
+        if handle is None:
+            if len(self._handles) >= OPEN_FILES:
+                os.close(self._handles.pop(next(iter(self._handles))))
+            handle = os.open(self._path(sid), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._handles[sid] = handle
+        return handle
+
     def restore(self, records: Iterable[bytes], floor: int) -> None:
         """Write ``records`` of the write-ahead log again, over what the files hold for leaves from ``floor``."""
-        cut: set[UUID] = set()
+        cut: set[bytes] = set()
         for record in records:
-            sid = read_record(record).sid
+            sid = session_of(record)
             if sid not in cut:
                 cut.add(sid)
                 self._cut(self._path(sid), floor)
             self.append(record)
 
-    def _path(self, sid: UUID) -> Path:
-        return self._directory / f"{sid}.seal"
+    def _path(self, sid: bytes) -> Path:
+        return self._directory / f"{UUID(bytes=sid)}.seal"
 
     def _cut(self, path: Path, floor: int) -> None:
         """Keep only the records of leaves below ``floor``, which stand at the beginning."""

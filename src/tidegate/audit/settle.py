@@ -71,6 +71,10 @@ class Settler:
                 self._shard.take(record.digest)
         self._sync()
 
+    def close(self) -> None:
+        """Close the files."""
+        self._store.close()
+
     def _sync(self) -> None:
         self._store.sync()
         if self._chunks is not None:

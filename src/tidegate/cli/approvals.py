@@ -66,12 +66,16 @@ def _show(held: dict[str, Any]) -> None:
             ("state", held["state"]),
             ("who asks", held["who"]),
             ("resource", held["resource"]),
-            ("reason", f"{held['reason'] or '(none)'}   [stated by the {held['stated_by']}]"),
+            (
+                "reason",
+                f"{held['reason'] or '(none)'}   [stated by the {held['stated_by']}]" if held["stated_by"] else "",
+            ),
             ("rule", held["rule"]),
             ("because", held["because"]),
             ("needs", "; ".join(held["needs"])),
             ("approved by", ", ".join(held["approved_by"])),
             ("expires", screen.when(held["expires"], now)),
+            ("answer", held["answer"]),
             ("digest", held["digest"]),
             ("policy", held["bundle"]),
         ]
@@ -81,7 +85,12 @@ def _show(held: dict[str, Any]) -> None:
     if held["parameters"]:
         screen.facts([("parameters", held["parameters"])])
     if held["state"] == "waiting":
-        screen.note(f"\nAnswer with: tidegate approvals approve {held['id']}   or: refuse {held['id']} --reason WHY")
+        screen.note(f"Answer with: tidegate approvals approve {held['id']}   or: refuse {held['id']} --reason WHY")
+
+
+def _stated(held: dict[str, Any]) -> str:
+    """The reason, never without saying whose word it is; nothing for an approval that is over."""
+    return f"{held['reason'] or '(none)'}   [stated by the {held['stated_by']}]" if held["stated_by"] else ""
 
 
 def _short(text: str) -> str:

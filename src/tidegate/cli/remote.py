@@ -76,6 +76,8 @@ class Gateway:
                 code="gateway.unreachable",
                 hint="Is `tidegate serve` running, and is this the address under `api` in tidegate.yaml?",
             ) from None
+        if answer.is_success and not answer.content:
+            return None
         try:
             value = answer.json()
         except ValueError:

@@ -77,6 +77,13 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
         console().print(Text(f"{name:<{width}}  ", style="dim") + word(value))
 
 
+def indented(text: str, indent: int) -> None:
+    """One line of outside text, indented also where it is wrapped."""
+    from rich.padding import Padding
+
+    console().print(Padding(word(text), (0, 0, 0, indent), expand=False))
+
+
 def word(text: str) -> Text:
     """One line of outside text, coloured if it is a state."""
     from rich.text import Text

@@ -85,7 +85,7 @@ def _step(operation: dict[str, Any], started: int) -> None:
     screen.console().print(line)
     screen.statement(operation["statement"], indent=12)
     for note in _notes(operation):
-        screen.console().print(Text(" " * 12, style="dim") + screen.word(note))
+        screen.indented(note, 12)
 
 
 def _notes(operation: dict[str, Any]) -> list[str]:
@@ -94,7 +94,8 @@ def _notes(operation: dict[str, Any]) -> list[str]:
     if outcome is None:
         return [*notes, "no outcome yet"]
     code = f" {outcome['code']}" if outcome["code"] else ""
-    notes.append(f"{outcome['status']}{code}, {outcome['rows']} rows, {outcome['bytes']} bytes")
+    rows = "1 row" if outcome["rows"] == 1 else f"{outcome['rows']} rows"
+    notes.append(f"{outcome['status']}{code}, {rows}, {outcome['bytes']} bytes")
     masked = [f"{name} ({count})" for name, count in outcome["masked"].items()]
     return [*notes, f"masked {', '.join(masked)}"] if masked else notes
 

@@ -20,7 +20,7 @@ from ..model.identity import Grant, Identity, Kind
 from ..model.operation import Request
 from ..model.resource import Resource
 from ..model.verdict import Approvers, Decision, Effect, Refuse
-from .trail import Trail, sealed_json
+from .trail import Trail, readable, sealed_json
 
 WAITING, APPROVED, REJECTED, WITHDRAWN, EXPIRED, VOIDED, USED = (
     "waiting",
@@ -249,7 +249,7 @@ def _question(
         sid=sid,
         requester=identity,
         resource=resource.name,
-        statement=";\n".join(dict.fromkeys(op.facts.text for op in request.operations)),
+        statement=";\n".join(dict.fromkeys(readable(op.facts.text) for op in request.operations)),
         parameters="\n".join(parameters),
         reason=grant.reason,
         rule=", ".join(rules),
@@ -272,7 +272,7 @@ def _shown(verb: str, facts: object) -> dict[str, object]:
 def _digest(identity: Identity, resource: Resource, request: Request, bundle: str) -> str:
     """Binds chain, resource, policy, raw bytes, and each statement with its parameters."""
     operations: list[Json] = [
-        [op.facts.text, hashlib.sha256(op.parameters).hexdigest(), op.phase] for op in request.operations
+        [readable(op.facts.text), hashlib.sha256(op.parameters).hexdigest(), op.phase] for op in request.operations
     ]
     bound = {
         "chain": [hop.subject for hop in identity.chain],

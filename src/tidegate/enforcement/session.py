@@ -24,7 +24,7 @@ from ..model.verdict import Decision, Effect, Refuse
 from ..policy.engine import Engine
 from .approvals import Approvals, Held
 from .names import Names, Schema
-from .trail import Trail, sealed_json
+from .trail import Trail, readable, sealed_json
 
 COLUMNS = 100
 """The most masked columns one leaf names; its size is limited."""
@@ -271,7 +271,7 @@ class Session:
         place: dict[str, Json],
     ) -> None:
         said = operation.facts
-        statement = sealed_json({"text": said.text, "parameters": base64.b64encode(operation.parameters).decode()})
+        statement = sealed_json({"text": readable(said.text), "parameters": base64.b64encode(operation.parameters).decode()})
         self.totals["operations"] += 1
         index = self.trail.append(
             "op.intent",

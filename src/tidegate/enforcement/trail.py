@@ -86,3 +86,8 @@ class Trail:
 def sealed_json(body: Mapping[str, object]) -> bytes:
     """Canonical bytes for a sealed compartment."""
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def readable(text: str) -> str:
+    """A statement's text with the bytes that are not UTF-8 written as escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -30,7 +30,8 @@ class Tags:
         self._family = family
         self._found: dict[Field, str | None] = {}
         self._named = frozenset(field.object for field in tags)
-        self._objects = self._named.union(*(family(name) for name in self._named))
+        self._families = {name: family(name) for name in self._named}
+        self._objects = self._named.union(*self._families.values())
 
     def tag(self, field: Field) -> str | None:
         """The tag of a base field, its own before its family's; ``None`` when it is clear."""
@@ -39,17 +40,19 @@ class Tags:
         return self._found[field]
 
     def _look_up(self, field: Field) -> str | None:
-        for name in (field.object, *sorted(self._family(field.object))):
+        for name in (field.object, *sorted(self._kin(field.object))):
             tag = self._tags.get(Field(name, field.name)) or self._tags.get(Field(name, EVERY))
             if tag is not None:
                 return tag
         if field.name == EVERY:
             # The whole row of an object: any tag in it is one too many.
-            return next((tag for found, tag in sorted(self._tags.items()) if found.object in self._kin(field)), None)
+            kin = self._kin(field.object) | {field.object}
+            return next((tag for found, tag in sorted(self._tags.items()) if found.object in kin), None)
         return None
 
-    def _kin(self, field: Field) -> frozenset[str]:
-        return self._family(field.object) | {field.object}
+    def _kin(self, name: str) -> frozenset[str]:
+        # A catalog may know a kinship from one side only; it counts from both.
+        return self._family(name) | {tagged for tagged in self._named if name in self._families[tagged]}
 
     def objects(self) -> frozenset[str]:
         """Every object with a tagged field, families included."""

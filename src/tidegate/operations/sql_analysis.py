@@ -64,6 +64,7 @@ def analyse(catalog: Catalog, statement: Statement) -> Analysis:
 
 def query(walk: Walk, kind: str, body: Node, scope: Scope) -> Rowset:
     """The rows of a query or of a change with RETURNING; anything else in its place is unknown."""
+    walk.budget.spend()
     handler = _QUERIES.get(kind)
     if handler is not None:
         return handler(walk, body, scope)

@@ -78,7 +78,7 @@ def write(walk: Walk, relation: Relation) -> None:
     """Note a write to the relation; through a view also to what the view reads."""
     walk.findings.writes.add(relation.object)
     if relation.expanded:
-        inner = walk.inside(relation)
+        inner = Walk(walk.catalog, walk.query, opened=walk.opened, budget=walk.budget)
         relation_rows(inner, relation)
         walk.findings.writes |= inner.findings.reads
     walk.findings.reactive |= relation.reactive

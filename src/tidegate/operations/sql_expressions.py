@@ -14,6 +14,7 @@ from .sql_effects import administers, attribute_doubt, function_doubt, listed, o
 from .sql_findings import Walk
 from .sql_parse import Node, children, single, strings
 from .sql_scope import CLEAR, Item, Rowset, Scope, Sources, is_system, union
+from .sql_settings import sets_harmless
 
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _CONSTANT = frozenset(
@@ -138,6 +139,9 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
     look(walk, body.get("agg_filter"), scope)
     look(walk, body.get("over"), scope)
     walk.findings.calls(".".join(names))
+    if names[-1] == "set_config" and sets_harmless(body.get("args")):
+        walk.findings.does(Verb.SESSION, "set")
+        return arguments
     if administers(names):
         walk.findings.verbs.add(Verb.ADMINISTER)
     doubt = function_doubt(walk.catalog, names)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tidegate.errors import AgentError
 from tidegate.model.operation import Verb
 from tidegate.model.resource import Field
 
@@ -83,6 +84,19 @@ class Findings:
 
 
 @dataclass(slots=True)
+class Budget:
+    """How many queries a statement may come to, views and rounds of recursion included: nesting multiplies them."""
+
+    left: int = 5_000
+
+    def spend(self) -> None:
+        """One query more. Raises AgentError when there were too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise AgentError("the statement is too complex", hint="Split it.")
+
+
+@dataclass(slots=True)
 class Walk:
     """One pass over one statement. ``query`` analyses a nested query; it is bound once, to break the import cycle."""
 
@@ -90,6 +104,7 @@ class Walk:
     query: Callable[[Walk, str, Node, Scope], Rowset]
     findings: Findings = field(default_factory=Findings)
     opened: tuple[int, ...] = ()
+    budget: Budget = field(default_factory=Budget)
 
     @contextmanager
     def looking(self) -> Iterator[Findings]:
@@ -105,4 +120,4 @@ class Walk:
 
     def inside(self, relation: Relation) -> Walk:
         """A walk of a view's body, with findings of its own."""
-        return Walk(self.catalog, self.query, Findings(), (*self.opened, relation.oid))
+        return Walk(self.catalog, self.query, Findings(), (*self.opened, relation.oid), self.budget)

@@ -51,8 +51,10 @@ def targets(walk: Walk, value: object, scope: Scope) -> Rowset:
 
 
 def with_clause(walk: Walk, body: Node, scope: Scope) -> None:
-    """Make the WITH queries of a statement visible in ``scope``."""
+    """Make the WITH queries of a statement visible in ``scope``; RECURSIVE ones may name those that come later."""
     clause = body.get("withClause", {})
+    if clause.get("recursive"):
+        scope.tables = {common.get("ctename", ""): UNKNOWN for _, common in children(clause.get("ctes"))}
     for _, common in children(clause.get("ctes")):
         name = common.get("ctename", "")
         kind, query = single(common.get("ctequery")) or ("", {})

@@ -18,7 +18,7 @@ HARMLESS = frozenset(
         "enable_hashagg", "enable_hashjoin", "enable_indexscan", "enable_indexonlyscan", "enable_material",
         "enable_mergejoin", "enable_nestloop", "enable_seqscan", "enable_sort", "extra_float_digits", "geqo",
         "idle_in_transaction_session_timeout", "intervalstyle", "jit", "lc_monetary", "lc_numeric", "lc_time",
-        "lock_timeout", "random_page_cost", "statement_timeout", "timezone", "work_mem", "xmlbinary",
+        "lock_timeout", "random_page_cost", "statement_timeout", "timezone", "xmlbinary",
     }
 )  # fmt: skip
 """Settings of a session that agents may change; statement and lock time-outs are bounded by the session's own."""
@@ -57,10 +57,20 @@ def variable(found: Findings, body: Node) -> dict[str, object]:
     value = _value(body)
     if kind == "VAR_RESET_ALL":
         name = "all"
-    lifts = name in _TIMEOUTS and (value in ("", "0", "-1"))
-    found.does(Verb.SESSION if name in HARMLESS and not lifts else Verb.ADMINISTER, command)
+    found.does(Verb.SESSION if _harmless(name, value) else Verb.ADMINISTER, command)
     details: dict[str, object] = {"setting": name}
     return details | ({"value": value} if kind == "VAR_SET_VALUE" else {})
+
+
+def sets_harmless(arguments: object) -> bool:
+    """Whether the arguments of ``set_config`` are constants that name a harmless setting and value."""
+    given = [_constant({kind: body}) for kind, body in children(arguments)]
+    constant = all(kind in ("A_Const", "TypeCast") for kind, _ in children(arguments))
+    return constant and len(given) == 3 and _harmless(given[0].lower(), given[1])
+
+
+def _harmless(name: str, value: str) -> bool:
+    return name in HARMLESS and not (name in _TIMEOUTS and value in ("", "0", "-1"))
 
 
 def show(found: Findings, body: Node) -> dict[str, object]:

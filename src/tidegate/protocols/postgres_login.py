@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from tidegate.enforcement.stream import Stream
 from tidegate.errors import ConfigError, ResourceError
 from tidegate.model.resource import Resource
-from tidegate.wire.postgres_messages import message, report_fields, setting
-from tidegate.wire.postgres_responses import check_setting
+from tidegate.wire.postgres_messages import check_setting, message, report_fields, setting
 
 from ._scram import MECHANISM, Scram
 from .postgres_startup import CANCEL, ENCRYPT, loopback

@@ -7,6 +7,8 @@ those load scripts of third parties; the OpenAPI document is at /api/v1/openapi.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, FastAPI
 
 from tidegate import __version__
@@ -18,13 +20,26 @@ from .shapes import Health
 
 PREFIX = "/api/v1"
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
+_PARTS = (identities, tokens, approvals, sessions, audit, policy)
 _health = APIRouter(tags=["health"])
 
-__all__ = ["PREFIX", "ApiServices", "build"]
+__all__ = ["PREFIX", "ApiServices", "build", "describe"]
 
 
 def build(services: ApiServices) -> FastAPI:
     """The API over a gateway's parts."""
+    api = _bare()
+    api.state.services = services
+    api.add_middleware(Guard, hosts=_hosts(services))
+    return api
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document; needs no gateway."""
+    return _bare().openapi()
+
+
+def _bare() -> FastAPI:
     api = FastAPI(
         title="Tidegate",
         version=__version__,
@@ -34,12 +49,9 @@ def build(services: ApiServices) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    api.state.services = services
     problem.install(api)
-    for router in (_health, identities.router, tokens.router, approvals.router, sessions.router, audit.router):
+    for router in (_health, *(part.router for part in _PARTS)):
         api.include_router(router, prefix=PREFIX)
-    api.include_router(policy.router, prefix=PREFIX)
-    api.add_middleware(Guard, hosts=_hosts(services))
     return api
 
 

@@ -6,8 +6,6 @@ held operation to somebody who may answer is an event of its own, so that the lo
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Literal
 
 from fastapi import APIRouter
@@ -16,13 +14,13 @@ from tidegate.enforcement.approvals import Held, may_answer
 from tidegate.errors import Refused
 from tidegate.model.identity import Identity
 
-from .pages import Cursor, Limit, page
+from .history import past, past_one
+from .pages import Cursor, Limit, page, place
 from .services import ApiServices, By, Services
 from .shapes import Answer, HeldView, Page
 from .shown import safe
 
 router = APIRouter(prefix="/approvals", tags=["approvals"])
-_UNKNOWN = "There is no such approval that you may see."
 
 
 def held_view(held: Held, by: Identity | None = None) -> HeldView:
@@ -55,23 +53,27 @@ def held_view(held: Held, by: Identity | None = None) -> HeldView:
 async def listing(
     at: Services, by: By, state: Literal["waiting", "all"] = "waiting", limit: Limit = 50, cursor: Cursor = None
 ) -> Page[HeldView]:
-    """List held operations: those that wait, or all with their answers."""
-    views = {held.id: held_view(held, by.identity) for held in at.approvals.waiting() if _sees(at, by.identity, held)}
-    if state == "all":
-        views = {view.id: view for view in await _history(at, by.identity)} | views
-    return page(views.values(), lambda view: view.asked, lambda view: view, limit, cursor)
+    """List held operations: those that wait, or all, which are then followed by those that are over."""
+    waiting = [held_view(held, by.identity) for held in at.approvals.waiting() if _sees(at, by.identity, held)]
+    if state == "waiting":
+        return page(waiting, lambda view: view.asked, lambda view: view, limit, cursor)
+    over, rest = await past(at, by.identity, limit, place(cursor))
+    first = [] if cursor else sorted(waiting, key=lambda view: view.asked, reverse=True)
+    known = {view.id for view in waiting}
+    return Page(items=first + [view for view in over if view.id not in known], next=None if rest is None else str(rest))
 
 
 @router.get("/{id}")
 async def show(at: Services, by: By, id: str) -> HeldView:
-    """Show exactly what would run."""
+    """Show exactly what would run, or what became of it."""
     held = at.approvals.get(id)
     if held is None:
-        past = [view for view in await _history(at, by.identity) if view.id == id]
-        if not past:
-            raise Refused(_UNKNOWN, code="approval.unknown", hint="See: tidegate approvals ls")
-        return past[0]
-    _demand_sight(at, by.identity, held)
+        view = await past_one(at, by.identity, id)
+        if view is None:
+            raise _unknown()
+        return view
+    if not _sees(at, by.identity, held):
+        raise _unknown()
     if _may_answer(held, by.identity):
         held = await at.approvals.shown(id, by.identity) or held
     return held_view(held, by.identity)
@@ -89,16 +91,10 @@ async def refuse(at: Services, by: By, id: str, body: Answer) -> HeldView:
     return held_view(await at.approvals.refuse(id, by.identity, body.reason), by.identity)
 
 
-async def _history(at: ApiServices, by: Identity) -> list[HeldView]:
-    rows = await asyncio.to_thread(at.store.approvals)
-    views = [HeldView(**json.loads(row.body)) for row in rows]
-    observer = at.may(by, "observe")
-    return [view for view in views if observer or by.person.subject in view.subjects]
-
-
-def _demand_sight(at: ApiServices, by: Identity, held: Held) -> None:
-    if not _sees(at, by, held):
-        raise Refused(_UNKNOWN, code="approval.unknown", hint="See: tidegate approvals ls")
+def _unknown() -> Refused:
+    return Refused(
+        "there is no such approval that you may see", code="approval.unknown", hint="See: tidegate approvals ls"
+    )
 
 
 def _sees(at: ApiServices, by: Identity, held: Held) -> bool:

@@ -168,7 +168,10 @@ class Revoked(Given):
 
 
 class HeldView(Given):
-    """A held operation as an approver must see it; ``reason`` is what ``stated_by`` claims."""
+    """A held operation as an approver must see it; ``reason`` is what ``stated_by`` claims.
+
+    Once it is over, a list has it without statement, and what only concerned approvers is empty.
+    """
 
     id: str
     sid: str
@@ -176,13 +179,13 @@ class HeldView(Given):
     who: str
     subjects: list[str]
     resource: str
-    statement: str
-    parameters: str
-    reason: str
-    stated_by: str
+    statement: str = ""
+    parameters: str = ""
+    reason: str = ""
+    stated_by: str = ""
     rule: str
-    because: str
-    needs: list[str]
+    because: str = ""
+    needs: list[str] = []
     approved_by: list[str]
     asked: int
     expires: int

@@ -52,12 +52,12 @@ def _operation(
     openings: Openings,
     unread: list[str],
 ) -> OperationShown:
-    statement, parameters = _statement(leaf, openings, unread)
+    text, parameters = statement(leaf, openings, unread)
     return OperationShown(
         leaf=leaf["i"],
         at=leaf["t"],
         command=safe(leaf["op"]),
-        statement=statement,
+        statement=text,
         parameters=parameters,
         verdict=leaf["req"],
         rules=leaf["dec"]["r"],
@@ -67,7 +67,8 @@ def _operation(
     )
 
 
-def _statement(leaf: Leaf, openings: Openings, unread: list[str]) -> tuple[str, str]:
+def statement(leaf: Leaf, openings: Openings, unread: list[str]) -> tuple[str, str]:
+    """Text and parameters of an intent; when they do not open, a mark, and the reason is added to ``unread``."""
     try:
         sealed = orjson.loads(openings.text(leaf, "stmt"))
     except TidegateError as error:

@@ -20,9 +20,10 @@ from tidegate.model.verdict import Refuse
 from . import postgres_messages as pg
 from .postgres_batch import Classify
 from .postgres_exchange import Exchange, Expected, Kind
+from .postgres_masks import FindColumn
 from .postgres_names import Names
 from .postgres_requests import Requests
-from .postgres_responses import FindColumn, Responses
+from .postgres_responses import Responses
 
 CODES = {
     "agent.malformed": "08P01",

@@ -101,6 +101,7 @@ class Exchange:
     copy_open: bool = False
     lost: int = 0
     skipped: list[Operation] = field(default_factory=list)
+    _ends: deque[int] = field(default_factory=deque)
     _serial: int = 0
 
     @property
@@ -159,19 +160,28 @@ class Exchange:
         for operation in skipped:
             results.done(operation, Outcome("skipped"))
 
+    def copy_ended(self) -> None:
+        """The agent sent the end of its COPY data, perhaps before the upstream asked for any."""
+        self.copying = self.copy_open = False
+        self._ends.append(self._serial)
+
     def copy_in(self) -> None:
-        """The upstream waits for COPY data, and swallows the Syncs that are already on their way to it."""
-        while len(self.due) > 1 and self.due[1].kind is Kind.SYNC:
+        """The upstream reads COPY data now, and swallows the Syncs that reach it before the end of the data."""
+        serial = self.due[0].serial
+        while self._ends and self._ends[0] < serial:
+            self._ends.popleft()
+        end = self._ends.popleft() if self._ends else None
+        while len(self.due) > 1 and (end is None or self.due[1].serial <= end):
+            if self.due[1].kind is not Kind.SYNC:
+                raise ResourceError(
+                    "Messages follow a COPY FROM STDIN before its data.",
+                    hint="Wait for the reply to COPY before sending further statements.",
+                )
             del self.due[1]
             self.lost += 1
-            self.open = True
-        if len(self.due) > 1:
-            raise ResourceError(
-                "Messages follow a COPY FROM STDIN before its data.",
-                hint="Wait for the reply to COPY before sending further statements.",
-            )
-        # An agent that does not wait for this reply may have sent all its data already.
-        self.copy_open = self.copying
+        if end is None:
+            self.copying = self.copy_open = True
+        self.open = all(reply.kind is not Kind.SYNC for reply in self.due)
 
     def ready(self, status: str) -> None:
         """A ReadyForQuery that no Sync in the queue explains: a COPY that failed early did not swallow its Sync."""

@@ -19,6 +19,10 @@ NAME_LIMIT = 63
 """Bytes of a statement's or portal's name. The server cuts longer ones, so that two names would mean one thing."""
 
 
+SPOKEN = MappingProxyType({"client_encoding": "UTF8", "standard_conforming_strings": "on"})
+"""Settings that decide how a statement's text is read, and the only values under which the parser reads it alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tag:
     """A frontend message: its name, what becomes of it, and why."""
@@ -237,3 +241,13 @@ def setting(body: bytes) -> tuple[str, str]:
     if len(parts) != 3 or parts[2]:
         raise ResourceError("The upstream's report of a setting cannot be read.")
     return parts[0].decode("utf-8", "replace"), parts[1].decode("utf-8", "replace")
+
+
+def check_setting(name: str, value: str) -> None:
+    """Rule 9: raises ResourceError when the upstream reads the language differently from the gateway's parser."""
+    if SPOKEN.get(name, value).lower() != value.lower():
+        raise ResourceError(
+            f"The upstream's setting {name} was changed, so that statements would be read differently.",
+            hint="Leave client_encoding and standard_conforming_strings as they are.",
+            code="resource.setting",
+        )

@@ -174,7 +174,7 @@ class Requests:
             return self._made(end, Request(raw, farewell=True), raw)
         if tag in (pg.COPY_DONE, pg.COPY_FAIL):
             self._demand_copy()
-            self._exchange.copying = self._exchange.copy_open = False
+            self._exchange.copy_ended()
             return self._made(end, Request(raw, continues=True), raw)
         self._refuse_during_copy()
         facts = (CALL,) if tag == pg.CALL else self._classify(pg.query_text(raw[HEADER:]))

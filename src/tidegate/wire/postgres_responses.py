@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 
 from tidegate.errors import ResourceError
 from tidegate.model.operation import Column, Operation, Outcome, Results, Shape, Transform, Verb
-from tidegate.model.resource import Field
 
 from . import postgres_messages as pg
 from ._frames import HEADER, NULL, Spans, header, rewrite, run
 from .postgres_exchange import Exchange, Expected, Kind
+from .postgres_masks import FindColumn, masks
 from .postgres_names import Names
-
-FindColumn = Callable[[int, int], tuple[Field | None, bool]]
 
 HELD = 16 * 1024 * 1024
 """Bytes of one message that is assembled before it passes."""
@@ -29,11 +27,8 @@ STREAM = 64 * 1024
 """Bytes above which a row without masks is passed on before it is complete."""
 
 RESULT = (Kind.QUERY, Kind.EXECUTE)
-TEXT_TYPES = frozenset((19, 25, 705, 1042, 1043))  # name, text, unknown, bpchar, varchar
-JSON, JSONB = 114, 3802
 DATA_ROW, COPY_DATA, READY = b"DdZ"
 UNCUT = b"ZSA"
-SPOKEN = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 WITHHELD = "details are withheld: the statement touches masked data"
 OVER = pg.report(
     b"E",
@@ -157,9 +152,9 @@ class Responses:
         if self._cut:
             spans.replace(at, end, b"")
             return
-        masks = None if self._copying_out else self._masks(reply)
-        masked = [0] * len(masks or ())
-        new = rewrite(data, at, end, masks, masked) if masks is not None else None
+        transforms = None if self._copying_out else self._masks(reply)
+        masked = [0] * len(transforms or ())
+        new = rewrite(data, at, end, transforms, masked) if transforms is not None else None
         if not self._results.rows(self._operation(reply), count, end - at, masked):
             self._stop(spans, at, end, reply)
         elif new is not None:
@@ -198,18 +193,8 @@ class Responses:
 
     def _ask(self, reply: Expected, described: Sequence[pg.Described]) -> None:
         """Ask for the masks of a result set."""
-        transforms = self._results.columns(self._operation(reply), [self._named(column) for column in described])
-        reply.asked, reply.masks = True, None
-        if transforms is None or not any(transforms):
-            return
-        if len(transforms) != len(described):
-            raise ResourceError("The masks do not fit the columns of the result.")
-        reply.masks = [fitted(transform, column) for transform, column in zip(transforms, described, strict=True)]
-
-    def _named(self, column: pg.Described) -> Column:
-        origin, unknown = self._column(column.table, column.attribute) if column.table else (None, False)
-        shape = Shape.TEXT if column.kind in TEXT_TYPES else Shape.JSON if column.kind in (JSON, JSONB) else Shape.OTHER
-        return Column(column.name, shape, origin, unknown)
+        reply.masks = masks(self._results, self._operation(reply), described, self._column)
+        reply.asked = True
 
     def _operation(self, reply: Expected) -> Operation:
         """The operation a result belongs to; only a text nobody understood may give more results than expected."""
@@ -252,6 +237,7 @@ class Responses:
         if not reply.operations and not outcome.tag:
             return
         operation = self._operation(reply)
+        self._exchange.lost = 0
         reply.asked = False
         if reply.kind is Kind.EXECUTE:
             self._exchange.due.popleft()
@@ -336,7 +322,7 @@ class Responses:
     def _setting(self, body: bytes) -> None:
         name, value = pg.setting(body)
         self._results.changed(name, value)
-        check_setting(name, value)
+        pg.check_setting(name, value)
 
     def _copy_in(self, _body: bytes) -> None:
         self._operation(self._exchange.front(*RESULT))
@@ -349,28 +335,6 @@ class Responses:
     def _copy_done(self, _body: bytes) -> None:
         if not self._copying_out:
             raise ResourceError("The upstream ended a COPY that was not under way.")
-
-
-def check_setting(name: str, value: str) -> None:
-    """Rule 9: raises ResourceError when the upstream reads the language differently from the gateway's parser."""
-    if SPOKEN.get(name, value).lower() != value.lower():
-        raise ResourceError(
-            f"The upstream's setting {name} was changed, so that statements would be read differently.",
-            hint="Leave client_encoding and standard_conforming_strings as they are.",
-            code="resource.setting",
-        )
-
-
-def fitted(transform: Transform | None, column: pg.Described) -> Transform | None:
-    """The transform for the column's format: a binary jsonb value begins with a version byte."""
-    if transform is None or column.kind != JSONB or not column.binary:
-        return transform
-
-    def versioned(value: bytes) -> bytes | None:
-        masked = transform(value[1:])
-        return None if masked is None else b"\x01" + masked
-
-    return versioned
 
 
 def _text(body: bytes) -> str:

@@ -209,12 +209,12 @@ def test_a_crash_closes_intents_and_sessions(open_log: Opener) -> None:
     log.append("session.start", {"sid": "s1", "n": 1})
     log.append("session.start", {"sid": "s2", "n": 1})
     done, hanging = (log.append("op.intent", {"sid": "s1", "n": n}) for n in (2, 3))
-    log.append("op.outcome", {"sid": "s1", "n": 4, "of": done, "status": "ok"})
+    log.append("op.outcome", {"sid": "s1", "n": 4, "of": done, "st": "ok"})
     log.append("session.end", {"sid": "s2", "n": 2, "total": 2})
     crash(log)
     log = open_log()
     assert kinds(log)[-3:] == ["op.outcome", "session.end", "log.recovered"]
-    assert {"of": hanging, "status": "indeterminate", "n": 5}.items() <= leaf(log, log.size - 3).items()
+    assert {"of": hanging, "st": "indeterminate", "n": 5}.items() <= leaf(log, log.size - 3).items()
     assert {"sid": "s1", "n": 6, "total": 6, "reason": "gateway_crash"}.items() <= leaf(log, log.size - 2).items()
     crash(log)
     assert verify(log.directory).status == 0
@@ -293,6 +293,16 @@ def test_tiles_that_contradict_the_checkpoint_stop_the_start(open_log: Opener) -
     tile = log.directory / "log" / log.origin[-4:] / "tile" / "0" / "000.p" / "2"
     tile.write_bytes(bytes(64))
     with pytest.raises(IntegrityError, match="do not lead to the root"):
+        open_log()
+
+
+def test_a_tree_that_contradicts_the_write_ahead_log_stops_the_start(open_log: Opener) -> None:
+    """A full bundle rewritten on disk is compared with the leaves that the write-ahead log still holds."""
+    log = open_log(segment=2**20)
+    story(log, *[lambda log: log.append("log.heartbeat")] * 300)
+    path = log.directory / "log" / log.origin[-4:] / "tile" / "entries" / "000"
+    path.write_bytes(path.read_bytes().replace(b'"gw1"', b'"gw2"'))
+    with pytest.raises(IntegrityError, match="Leaf 0 in the write-ahead log is not"):
         open_log()
 
 

@@ -133,3 +133,16 @@ def test_restoring_writes_the_end_of_a_file_again(tmp_path: Path, vault: Vault) 
     path.write_bytes(path.read_bytes()[:-5] + b"torn and garbled")
     SealedStore(path.parent).restore(records[2:], 2)
     assert path.read_bytes() == b"".join(records)
+
+
+def test_more_sessions_than_open_files(tmp_path: Path, recipients: Recipients) -> None:
+    """Files are opened again when their turn comes; nothing is lost between."""
+    store = SealedStore(tmp_path)
+    vaults = [Vault(uuid.UUID(int=n), {"agent": bytes(32), "upstream": bytes(32)}) for n in range(100)]
+    for index in range(2):
+        for vault in vaults:
+            store.append(vault.commit(index, "stmt", b"x")[1])
+    store.sync()
+    store.close()
+    assert all([r.index for r in read_records(path.read_bytes())] == [0, 1] for path in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 100

@@ -114,6 +114,22 @@ def test_signatures_agree_with_another_implementation(message: bytes, data: st.D
     assert not ed25519_verify(public, message, bytes(signature))
 
 
+def test_a_signature_has_one_form_only() -> None:
+    """The scalar plus the group's order is refused, RFC 8032 section 5.1.7."""
+    signature = KEY.private.sign(b"x")
+    other = int.from_bytes(signature[32:], "little") + 2**252 + 27742317777372353535851937790883648493
+    assert not ed25519_verify(KEY.verifier.public, b"x", signature[:32] + other.to_bytes(32, "little"))
+
+
+def test_no_bit_of_a_checkpoint_is_free(tmp_path: Path) -> None:
+    """Also the spare bits of its base64 count: each flip is found (here some, and the last 24)."""
+    path = tell(tmp_path / "data") / "log" / "2026" / "checkpoint"
+    note = path.read_bytes()
+    for bit in [*range(0, len(note) * 8, 29), *range(len(note) * 8 - 24, len(note) * 8)]:
+        path.write_bytes(note[: bit // 8] + bytes([note[bit // 8] ^ 1 << bit % 8]) + note[bit // 8 + 1 :])
+        assert verify(tmp_path / "data").status == 1, bit
+
+
 def leaf_at(log: Path, path: Path, at: int) -> int:
     """The first leaf that byte ``at`` of a tile or bundle is about."""
     level, number = path.relative_to(log / "tile").parts[:2]

@@ -53,7 +53,7 @@ def test_problem_becomes_its_error(status: int, code: str, kind: type[Exception]
 
 def test_nobody_answers() -> None:
     """A gateway that is not there is an error that says where it was looked for."""
-    with pytest.raises(ResourceError, match="http://127.0.0.1:9 does not answer"):
+    with pytest.raises(ResourceError, match=r"http://127\.0\.0\.1:9 does not answer"):
         Gateway("http://127.0.0.1:9").get("health")
 
 

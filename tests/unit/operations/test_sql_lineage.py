@@ -47,7 +47,7 @@ CASES = [
     ("SELECT mode() WITHIN GROUP (ORDER BY email) FROM customers", "t"),
     ("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY email) FROM customers", "t"),
     ("SELECT row_number() OVER (ORDER BY id), lag(email) OVER (ORDER BY id) FROM customers", "ct"),
-    ("SELECT first_value(email) OVER w, rank() OVER w FROM customers WINDOW w AS (PARTITION BY city ORDER BY id)", "tc"),
+    ("SELECT first_value(email) OVER w, rank() OVER w FROM customers WINDOW w AS (ORDER BY id)", "tc"),
     ("SELECT (SELECT email FROM customers LIMIT 1)", "t"),
     ("SELECT ARRAY(SELECT email FROM customers)", "t"),
     ("SELECT EXISTS (SELECT 1 FROM customers WHERE email LIKE 'z%')", "t"),
@@ -65,6 +65,9 @@ CASES = [
      " SELECT a, b, c FROM r", "ctt"),
     ("WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3)"
      " SEARCH DEPTH FIRST BY n SET o SELECT n, o FROM r", "cc"),
+    ("WITH RECURSIVE a AS (SELECT * FROM copies), copies AS (SELECT id, email AS what FROM customers) SELECT * FROM a",
+     "-"),
+    ("WITH copies AS (SELECT id FROM copies) SELECT * FROM copies", "c"),
     ("SELECT city FROM customers UNION SELECT email FROM customers", "t"),
     ("SELECT id, email FROM customers UNION ALL SELECT 1, 'x'", "ct"),
     ("SELECT city FROM customers INTERSECT SELECT email FROM customers", "t"),
@@ -117,6 +120,24 @@ CASES = [
      " RETURNING merge_action(), c.email", "ct"),
     ("WITH d AS (UPDATE customers SET age = 2 RETURNING email) SELECT * FROM d", "t"),
     ("TABLE customers", "ctccc"),
+    ("SELECT x FROM customers, LATERAL (VALUES (email)) v(x)", "t"),
+    ("SELECT c FROM (SELECT 1 AS c) q, customers c", "c"),
+    ("SELECT q.* FROM customers c JOIN LATERAL (SELECT c.*) q ON true", "ctccc"),
+    ("SELECT t FROM unnest(ARRAY(SELECT c FROM customers c)) t", "t"),
+    ("SELECT (jsonb_each(to_jsonb(c))).* FROM customers c", "-"),
+    ("SELECT jsonb_each(to_jsonb(c)) FROM customers c", "t"),
+    ("SELECT nth_value(email, 1) OVER (ORDER BY id) FROM customers", "t"),
+    ("SELECT * FROM (TABLE customers) x", "ctccc"),
+    ("SELECT concat(VARIADIC ARRAY[email]) FROM customers", "t"),
+    ("SELECT (string_to_array(email, '@'))[1:2] FROM customers", "t"),
+    ("SELECT email FROM json_to_recordset((SELECT json_agg(c) FROM customers c)) AS x(email text)", "t"),
+    ("SELECT x.* FROM customers c, json_to_record(row_to_json(c)) AS x(id int, email text)", "tt"),
+    ("SELECT email FROM ONLY customers ORDER BY id FETCH FIRST 1 ROW WITH TIES", "t"),
+    ("SELECT (SELECT email FROM (SELECT 1) x) FROM customers", "t"),
+    ("SELECT id FROM customers WHERE (SELECT id) = 1 OFFSET 0", "c"),
+    ("SELECT most_common_vals, tablename FROM pg_stats", "cc"),
+    ("SELECT email FROM orders o, customers c WHERE o.customer = c.id GROUP BY email", "t"),
+    ("SELECT s.city FROM stored s JOIN contacts t ON t.mail = s.kept", "c"),
     ("SHOW server_version", "c"),
 ]  # fmt: skip
 
@@ -175,7 +196,7 @@ def test_lineage_of_xml_is_sound(
 
 
 EXPRESSION = st.recursive(
-    st.sampled_from(["c.email", "c.city", "c.id::text", "'k'", "c::text", "o.note::text", "v.mail", "(count(*) OVER ())::text"]),
+    st.sampled_from(["c.email", "c.city", "c.id::text", "'k'", "c::text", "o.note::text", "v.mail"]),
     lambda inner: st.one_of(
         st.builds("lower({}::text)".format, inner),
         st.builds("({} || {})".format, inner, inner),

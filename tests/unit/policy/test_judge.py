@@ -192,6 +192,11 @@ def test_nobody_else_may_begin(rules: list[Json]) -> None:
     assert verdict(rules, facts("session"))["effect"] == "refuse"
 
 
+def test_no_session_verb_is_lent_for_secrets() -> None:
+    """A setting that holds a secret is not harmless."""
+    assert verdict([rule("a")], facts("session", secrets=True))["effect"] == "refuse"
+
+
 def test_masks_add_up_and_limits_shrink() -> None:
     """Masks are the union over rules and hops, limits the least."""
     rules = [
@@ -291,5 +296,5 @@ def test_it_imports_the_standard_library_only() -> None:
     """The offline verifier ships this file as it is."""
     tree = ast.parse(Path(module.__file__).read_text())
     names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert all(name.partition(".")[0] in sys.stdlib_module_names for name in names)
-    assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
+    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names

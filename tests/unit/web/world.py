@@ -22,6 +22,7 @@ from tidegate.audit.seal import Recipients
 from tidegate.clock import SystemClock
 from tidegate.enforcement.access import Access
 from tidegate.enforcement.approvals import Approvals, Held
+from tidegate.enforcement.chronicle import Chronicle
 from tidegate.enforcement.failures import Failures
 from tidegate.enforcement.names import Names
 from tidegate.enforcement.revocations import Revocations
@@ -135,11 +136,13 @@ class World:
         config = uvicorn.Config(build(self.services), port=0, log_config=None, lifespan="off")
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())
+        indexing = asyncio.create_task(self.chronicle.run())
         while not self._server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         self._loop = asyncio.get_running_loop()
         self._up.set()
         await serving
+        indexing.cancel()
         await self.log.stop("stopped")
         self.store.close()
 
@@ -153,8 +156,9 @@ class World:
         self.store = Store(data / "store.sqlite", self.issuer)
         self.directory_ = Directory(self.store, self.clock)
         self.engine = Engine(load_bundle(self.settings.policy.files))
-        self.approvals = Approvals(self.log, self.clock, lambda held: None)
-        self.sessions = Sessions(self.log, self.clock, self.settings.limits, lambda view: None)
+        self.chronicle = Chronicle(self.store)
+        self.approvals = Approvals(self.log, self.clock, self.chronicle.approval)
+        self.sessions = Sessions(self.log, self.clock, self.settings.limits, self.chronicle.session)
         self.access = Access(
             self.log, self.store, self.issuer, self.directory_, self.engine, self.clock,
             revocations=Revocations(self.log, self.clock), sessions=self.sessions,

@@ -10,15 +10,13 @@ import re
 import sys
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from tidegate.errors import TidegateError
 from tidegate.web.shown import safe
 
-WIDEST = 110
+WIDEST = 125
 """Columns of the page at most."""
 
 INDENT = 5
@@ -57,18 +55,13 @@ class Page:
 
     def say(self, text: str) -> None:
         """One sentence of explanation."""
-        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, 3), expand=False))
+        self._folded(Text(text, style="dim"), Text("   "))
 
     def typed(self, who: str, prompt: str, command: str) -> None:
         """A command exactly as typed, with who types it."""
-        lines = command.split("\n")
         self._console.print()
-        for number, line in enumerate(lines):
-            head = (f"{who} ", "bold cyan") if number == 0 else (" " * (len(who) + 1), "")
-            sign = prompt if number == 0 else " " * len(prompt)
-            row = Table.grid(padding=0)
-            row.add_row(Text.assemble("  ", head, (f"{sign} ", "dim")), Text(safe(line), style="bold"))
-            self._console.print(row)
+        head = Text.assemble("  ", (who, "bold cyan"), (f" {prompt} ", "dim"))
+        self._folded(Text(safe(command, lines=True), style="bold"), head)
 
     def shown(self, output: str) -> None:
         """What came back, as plain text from outside."""
@@ -82,8 +75,15 @@ class Page:
         self._print(Text.from_ansi(output.strip("\n")))
 
     def _print(self, text: Text) -> None:
+        self._folded(text, Text(" " * INDENT))
+
+    def _folded(self, text: Text, head: Text) -> None:
+        """Print ``text`` after ``head``, every further line as far in, without blanks at the end of lines."""
         text.overflow = "fold"
-        self._console.print(Padding(text, (0, 0, 0, INDENT), expand=False))
+        for line in text.wrap(self._console, self._console.width - len(head)):
+            line.rstrip()
+            self._console.print(head + line, soft_wrap=True)
+            head = Text(" " * len(head))
 
     def promise(self, kept: bool, text: str, answer: str = "") -> None:
         """State that ``text`` is true. Raises TidegateError when it is not, with the answer that shows it."""

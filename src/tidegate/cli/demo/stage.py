@@ -14,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -29,17 +27,21 @@ from .page import Page
 from .server import Shop
 
 PATIENCE = 30.0
-"""Seconds the gateway may take to answer."""
+"""Seconds the gateway may take to come up."""
 
 _CODE = re.compile(r"bootstrap code: (\S+)")
 _AUDITOR = re.compile(r"age1[0-9a-z]{50,}")
 
 
 class Stage:
-    """Everything that runs during the demo; a context manager that brings it up and takes it down."""
+    """Everything that runs during the demo; a context manager that brings it up and takes it down.
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    ``known`` prefers the usual ports, for people; without it any free ones are taken. ``bootstrap_code`` is the
+    one-time code that the gateway printed once it was up.
+    """
+
+    def __init__(self, page: Page, *, known: bool) -> None:
+        self.page, self._known = page, known
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Stage:
@@ -72,15 +74,8 @@ class Stage:
         """A new terminal for a person."""
         return Desk(name, self.root / name, self.root, self.page)
 
-    def bootstrap_code(self) -> str:
-        """The one-time code that the gateway printed at its first start. Raises ResourceError when there is none."""
-        found = _CODE.search(self.log.read_text())
-        if found is None:
-            raise ResourceError("the gateway printed no bootstrap code", hint=self._last_words(), code="demo.gateway")
-        return found[1]
-
     def watch(self) -> None:
-        """Return when the gateway ends by itself, with the reason as an error."""
+        """Return when the gateway ends by itself, with its last words as an error."""
         self._gateway.wait()
         raise ResourceError("the gateway ended", hint=self._last_words(), code="demo.gateway")
 
@@ -89,7 +84,7 @@ class Stage:
         self.root.chmod(0o755)  # the database runs under another account and must reach its own directory
         for name in ("gateway", "auditor", "agent"):
             (self.root / name).mkdir(mode=0o700)
-        self.api_port, self.port, shop_port = port(7443), port(6432), port(5433)
+        self.api_port, self.port, shop_port = (port(usual if self._known else 0) for usual in (7443, 6432, 5433))
         self.shop = Shop(self.root / "shop", shop_port)
         self._cleanup.callback(self.shop.stop)
         self._configure()
@@ -121,17 +116,11 @@ class Stage:
         self._cleanup.callback(self._stop)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._gateway.poll() is None:
-            if self._answers():
+            if found := _CODE.search(self.log.read_text()):
+                self.bootstrap_code = found[1]
                 return
             time.sleep(0.05)
         raise ResourceError("the gateway did not come up", hint=self._last_words(), code="demo.gateway")
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.api}/api/v1/health", timeout=2) as answer:  # noqa: S310 - loopback
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
 
     def _stop(self) -> None:
         self._gateway.send_signal(signal.SIGTERM)

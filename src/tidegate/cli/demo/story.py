@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -46,7 +47,7 @@ def play(*, once: bool) -> int:
     page.title("TIDEGATE", "A gateway between AI agents and the systems they use.")
     page.say("Starting a real PostgreSQL with 10,000 customers and 20,000 orders, and a gateway in front of it ...")
     signal.signal(signal.SIGTERM, _interrupted)
-    with Stage(page) as stage:
+    with Stage(page, known=not once) as stage:
         cast = people(stage)
         with Psql(stage.shop.bin / "psql", stage.port, stage.passfile) as agent:
             reading(page, agent)
@@ -72,8 +73,7 @@ def people(stage: Stage) -> Cast:
         "The operator runs the gateway; the first login takes the one-time code that the gateway printed.",
     )
     cast = Cast(stage.desk("operator"), stage.desk("alice"), stage.desk("bob"))
-    code = stage.bootstrap_code()
-    cast.operator.types("login", "--code", code, "--name", "operator", "--gateway", stage.api)
+    cast.operator.types("login", "--code", stage.bootstrap_code, "--name", "operator", "--gateway", stage.api)
     for desk, group in ((cast.alice, "staff"), (cast.bob, "approvers")):
         shown = cast.operator.types("people", "add", desk.name, "--group", group)
         desk.types("login", "--code", one_time_code(shown), "--gateway", stage.api)
@@ -126,7 +126,8 @@ def refusals(page: Page, agent: Psql, stage: Stage) -> None:
     page.chapter(
         "The agent is refused",
         "Statements are understood by the database's own grammar, so nothing hides in a CTE, a block of code or behind "
-        "a semicolon. The error says which rule, in a form that an agent can parse, and what to do instead.",
+        "a semicolon, and a masked value cannot be guessed at. The error says which rule, in a form that an agent can "
+        "parse, and what to do instead.",
     )
     before = truth(stage)
     for statement in (
@@ -135,6 +136,7 @@ def refusals(page: Page, agent: Psql, stage: Stage) -> None:
         "WITH gone AS (DELETE FROM orders RETURNING id) SELECT count(*) FROM gone;",
         "DO $$ BEGIN EXECUTE 'DELETE ' || 'FROM orders'; END $$;",
         "SELECT 1 \\; DELETE FROM orders;",
+        "SELECT id FROM customers WHERE ssn = '666-08-0008';",
     ):
         answer = ask(page, agent, statement)
         told = all(part in answer for part in ("ERROR:  42501", "DETAIL:  {", "HINT:"))
@@ -217,7 +219,9 @@ def leave_up(stage: Stage) -> None:
             f"--resource shop --ttl 15m --reason 'A closer look' --out {stage.passfile}"
         ],
     )
-    stage.watch()
+    with suppress(KeyboardInterrupt):
+        stage.watch()
+    page.say("Everything is stopped and removed.")
 
 
 def ask(page: Page, agent: Psql, statement: str) -> str:

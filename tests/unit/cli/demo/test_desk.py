@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.cli.demo.desk import Desk
-from tidegate.cli.demo.page import Page
+from tidegate.cli.demo.desk import Desk, _shortened
+from tidegate.cli.demo.page import WIDEST, Page
 from tidegate.errors import TidegateError
 
 
@@ -25,11 +25,23 @@ def test_the_command_is_shown_as_typed(desk: Desk, capsys: pytest.CaptureFixture
 
 def test_a_desk_has_a_login_of_its_own(desk: Desk) -> None:
     """Without a login in its own home the command says so, whoever else is logged in."""
-    with pytest.raises(TidegateError, match="not logged in"):
-        desk.quietly("whoami")
+    with pytest.raises(TidegateError, match="status 77") as refused:
+        desk.types("whoami")
+    assert "not logged in" in refused.value.hint
 
 
 def test_another_exit_status_breaks_the_promise(desk: Desk) -> None:
     """A command that ends otherwise than expected ends the demo, with its words."""
     with pytest.raises(TidegateError, match="as alice ended with status 64"):
-        desk.quietly("no-such-command")
+        desk.types("no-such-command")
+
+
+def test_output_is_as_wide_as_the_page(desk: Desk) -> None:
+    """Commands run on a terminal of the page's width, so tables fit."""
+    assert max(map(len, desk.types("--help").splitlines())) <= WIDEST
+
+
+def test_fine_lines_may_be_counted(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """A brief report shows what is wrong and the number of what is not."""
+    assert _shortened("head\nok a\nok b\nerror c") == "head\n... 2 checks are ok ...\nerror c"
+    assert _shortened("no report") == "no report"

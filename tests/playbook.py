@@ -1,0 +1,150 @@
+"""A conversation as data: what each side says, what the gateway makes of it, and a readable difference when it errs.
+
+It works for any ``Wire`` and needs no event loop::
+
+    play.agent(query("select 1")).asks("select 1").allowed().resource(rows).agent_sees(rows)
+
+``Watcher`` stands where a session stands: it masks the columns it is told to and keeps what it hears.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tidegate.model.operation import Column, Operation, Outcome, Request, Transform, Wire
+from tidegate.model.verdict import Refuse
+
+Show = Callable[[bytes], list[str]]
+
+
+@dataclass
+class Watcher:
+    """Results that only watch; ``masks`` by column name, ``most`` rows, ``concealing`` as told."""
+
+    masks: Mapping[str, Transform] = field(default_factory=dict)
+    most: int = 10**9
+    concealing: bool = False
+    described: list[list[Column]] = field(default_factory=list)
+    outcomes: list[tuple[str, str, str]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    counted: int = 0
+    masked: int = 0
+    open: set[Operation] = field(default_factory=set)
+
+    def columns(self, operation: Operation, columns: Sequence[Column]) -> Sequence[Transform | None] | None:
+        assert operation in self.open, "columns of an operation that was never allowed or is over"
+        self.described.append(list(columns))
+        return [self.masks.get(column.name) for column in columns] if self.masks else None
+
+    def rows(self, operation: Operation, count: int, size: int, masked: Sequence[int]) -> bool:
+        assert operation in self.open, "rows of an operation that was never allowed or is over"
+        self.counted += count
+        self.masked += sum(masked)
+        return self.counted <= self.most
+
+    def conceal(self, operation: Operation | None) -> bool:
+        return self.concealing
+
+    def done(self, operation: Operation, outcome: Outcome) -> None:
+        assert operation in self.open, "the end of an operation that was never allowed or is over"
+        self.open.remove(operation)
+        self.outcomes.append((operation.facts.text, outcome.status, outcome.code))
+
+    def changed(self, setting: str, value: str) -> None:
+        self.settings[setting] = value
+
+
+class Playbook:
+    """Plays one conversation; every step returns the playbook. Requests come one at a time, as a relay takes them."""
+
+    def __init__(self, wire: Wire, results: Watcher | None = None, show: Show = lambda data: [repr(data)]) -> None:
+        self.wire = wire
+        self.results = results or Watcher()
+        self._show = show
+        self._requests: Iterator[Request] = iter(())
+        self._request: Request | None = None
+        self._to_agent = b""
+        self._to_resource = b""
+
+    def agent(self, data: bytes) -> Playbook:
+        """The agent sends bytes."""
+        self._requests = self.wire.requests(data)
+        return self
+
+    def asks(self, *texts: str, phase: str = "", continues: bool = False) -> Playbook:
+        """The next request has operations with these texts."""
+        assert self._request is None, "the last request is not answered yet"
+        self._request = next(self._requests, None)
+        assert self._request is not None, f"no request, expected {texts}"
+        found = tuple(operation.facts.text for operation in self._request.operations)
+        assert found == texts, f"asked for {found}, expected {texts}"
+        assert self._request.continues is continues
+        assert not phase or {operation.phase for operation in self._request.operations} == {phase}
+        return self
+
+    def nothing(self) -> Playbook:
+        """There is no further request."""
+        assert next(self._requests, None) is None
+        return self
+
+    def allowed(self) -> Playbook:
+        """The request is forwarded."""
+        request = self._taken()
+        self.results.open.update(request.operations)
+        self._to_resource += self.wire.forward(request)
+        return self
+
+    def refused(self, refusal: Refuse) -> Playbook:
+        """The request is refused; a relay drains first."""
+        assert self.wire.pending == 0, "a refusal comes after every earlier reply"
+        reply = self.wire.refuse(self._taken(), refusal)
+        self._to_agent += reply.to_agent
+        self._to_resource += reply.to_resource
+        return self
+
+    def passes(self) -> Playbook:
+        """Every request that is there is forwarded."""
+        while (request := next(self._requests, None)) is not None:
+            self._request = request
+            self.allowed()
+        return self
+
+    def resource(self, data: bytes) -> Playbook:
+        """The upstream sends bytes."""
+        self._to_agent += self.wire.responses(data, self.results)
+        return self
+
+    def resource_sees(self, data: bytes) -> Playbook:
+        """The upstream was sent exactly this since it was last asked."""
+        self._equal("the resource sees", data, self._to_resource)
+        self._to_resource = b""
+        return self
+
+    def agent_sees(self, data: bytes) -> Playbook:
+        """The agent was sent exactly this since it was last asked."""
+        self._equal("the agent sees", data, self._to_agent)
+        self._to_agent = b""
+        return self
+
+    def take_agent(self) -> bytes:
+        """What the agent was sent since it was last asked."""
+        sent, self._to_agent = self._to_agent, b""
+        return sent
+
+    def outcomes(self, *expected: tuple[str, str, str]) -> Playbook:
+        """Operations ended so (text, status, code) since this was last asked, in order."""
+        found, self.results.outcomes = self.results.outcomes, []
+        assert found == list(expected), f"outcomes are {found}"
+        return self
+
+    def _taken(self) -> Request:
+        request, self._request = self._request, None
+        assert request is not None, "there is no request to answer"
+        return request
+
+    def _equal(self, title: str, expected: bytes, found: bytes) -> None:
+        if expected != found:
+            lines = difflib.ndiff(self._show(expected), self._show(found))
+            raise AssertionError(f"{title} something else:\n" + "\n".join(lines))
