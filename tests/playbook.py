@@ -133,6 +133,11 @@ class Playbook:
         sent, self._to_agent = self._to_agent, b""
         return sent
 
+    def take_resource(self) -> bytes:
+        """What the resource was sent since it was last asked."""
+        sent, self._to_resource = self._to_resource, b""
+        return sent
+
     def outcomes(self, *expected: tuple[str, str, str]) -> Playbook:
         """Operations ended so (text, status, code) since this was last asked, in order."""
         found, self.results.outcomes = self.results.outcomes, []

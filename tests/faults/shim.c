@@ -41,6 +41,18 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return pwritev64(fd, parts, count, at); }
 
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, int flags) {
+    static ssize_t (*real)(int, const struct iovec *, int, off64_t, int);
+    if (!real) real = dlsym(RTLD_NEXT, "pwritev64v2");
+    ssize_t done = real(fd, parts, count, at, flags);
+    if (done > 0) wrote(fd, at + done);
+    return done;
+}
+
+ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t at, int flags) {
+    return pwritev64v2(fd, parts, count, at, flags);
+}
+
 int close(int fd) {
     static int (*real)(int);
     if (!real) real = dlsym(RTLD_NEXT, "close");

@@ -209,7 +209,10 @@ class Door:
             async with asyncio.TaskGroup() as tasks:
                 session.stop = lambda: void(tasks.create_task(self.desk.give_up(session)))
                 self._sessions.relaying(session, relay)
-                reason = await relay.run()
+                try:
+                    reason = await relay.run()
+                finally:
+                    session.stop = None
         finally:
             self.desk.forget(session)
             self.close(session, session.ended or reason)

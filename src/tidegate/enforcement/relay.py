@@ -96,9 +96,11 @@ class Relay:
             reason = await self._finished
             if self._settling is not None:
                 self._settling.cancel()
-        if self._parked is not None:
-            self.session.withdraw(self._parked[0], reason)
-        await self._last_words()
+        try:
+            if self._parked is not None:
+                self.session.withdraw(self._parked[0], reason)
+        finally:
+            await self._last_words()
         return reason
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tidegate.model.operation import Reply, Request, Results
 from tidegate.model.verdict import Refuse
@@ -22,7 +23,7 @@ from .postgres_batch import Classify
 from .postgres_exchange import Exchange, Expected, Kind
 from .postgres_masks import FindColumn
 from .postgres_names import Names
-from .postgres_requests import Requests
+from .postgres_requests import OVER_LIMIT, SHORTER, Requests
 from .postgres_responses import Responses
 
 CODES = {
@@ -88,7 +89,10 @@ class PostgresWire:
     def refuse(self, request: Request, refusal: Refuse) -> Reply:
         """See ``Wire``; the mechanism is described above."""
         exchange = self._exchange
-        ended = self._requests.refused(request)
+        plan = self._requests.refused(request)
+        ended = bool(plan.ends)
+        if plan.oversized:
+            refusal = replace(refusal, code=OVER_LIMIT, reason=request.operations[0].facts.reason, hint=SHORTER)
         error = _refusal(refusal)
         clean = exchange.status == "I" and not exchange.open
         exchange.discarding = not ended

@@ -179,9 +179,11 @@ class Exchange:
                 )
             del self.due[1]
             self.lost += 1
+            self.open = True
+        if any(reply.kind is Kind.SYNC for reply in self.due):
+            self.open = False
         if end is None:
             self.copying = self.copy_open = True
-        self.open = all(reply.kind is not Kind.SYNC for reply in self.due)
 
     def ready(self, status: str) -> None:
         """A ReadyForQuery that no Sync in the queue explains: a COPY that failed early did not swallow its Sync."""

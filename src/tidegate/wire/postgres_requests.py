@@ -10,7 +10,7 @@ held. Each request is forwarded or refused before the next is made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidegate.errors import AgentError
 from tidegate.model.operation import Facts, Operation, Request, Verb
@@ -30,17 +30,24 @@ HEAD = HEADER + 2 * (pg.NAME_LIMIT + 1)
 BATCHED = frozenset((pg.PARSE, pg.BIND, pg.DESCRIBE, pg.EXECUTE, pg.CLOSE, pg.SYNC, pg.FLUSH))
 EMPTY = frozenset((pg.SYNC, pg.FLUSH, pg.COPY_DONE, pg.TERMINATE))
 
+OVER_LIMIT = "limit.message"
+SHORTER = "Send large values as parameters or with COPY."
+OVERSIZED = Facts(Verb.UNKNOWN, "statement over the limit", "")
 CALL = Facts(Verb.UNKNOWN, "function call", "", reason="a call by number cannot be understood")
 
 
 @dataclass(slots=True)
 class Plan:
-    """What forwarding a request writes and expects. ``ends``: the batch is over with it; None: it does not matter."""
+    """What forwarding a request writes and expects.
+
+    ``ends``: the batch is over with it; None: it does not matter. ``oversized``: it cannot be forwarded at all.
+    """
 
     request: Request
     written: bytes
     expected: list[Expected] = field(default_factory=list)
     ends: bool | None = None
+    oversized: bool = False
 
 
 class Requests:
@@ -67,17 +74,19 @@ class Requests:
     def forward(self, request: Request) -> bytes:
         """What to write upstream for ``request``, which was the last one yielded."""
         plan = self._planned(request)
+        if plan.oversized:
+            raise AgentError(request.operations[0].facts.reason, hint=SHORTER, code=OVER_LIMIT)
         self._exchange.expect(plan.expected)
         if plan.ends is not None:
             self._exchange.open = not plan.ends
         return plan.written
 
-    def refused(self, request: Request) -> bool:
-        """``request`` is not forwarded, nothing of it happened; whether it ended its batch."""
+    def refused(self, request: Request) -> Plan:
+        """``request`` is not forwarded: nothing of its plan happened."""
         plan = self._planned(request)
         undo(plan.expected)
         self._dropped = True
-        return bool(plan.ends)
+        return plan
 
     def _planned(self, request: Request) -> Plan:
         plan, self._plan = self._plan, None
@@ -102,12 +111,14 @@ class Requests:
             end = self._scanned + 1 + length
             if self._exchange.dropping and tag not in (pg.SYNC, pg.TERMINATE):
                 return self._drop(end)
-            if self._scanned and (tag not in BATCHED or end > PART):
+            if self._scanned and (tag not in BATCHED or end > PART or length - 4 > self._limit):
                 return self._part()
             if tag == pg.COPY_DATA:
                 return self._copy_data(end)
             if tag == pg.BIND and end > PART:
                 return self._large_bind(end)
+            if length - 4 > self._limit:
+                return self._oversized(tag, end)
             if end > len(self.buffer):
                 return None
             if tag not in BATCHED:
@@ -124,11 +135,11 @@ class Requests:
             raise AgentError(f"A message {name} is not accepted here.", hint="The gateway speaks protocol 3.0.")
         if length < 4 or length > pg.LONGEST or (length != 4 and tag in EMPTY):
             raise AgentError(f"A {known.name} message claims an impossible length.")
-        if length - 4 > self._limit and tag not in (pg.BIND, pg.COPY_DATA):
+        if length - 4 > self._limit and tag not in (pg.BIND, pg.COPY_DATA, pg.QUERY, pg.PARSE):
             raise AgentError(
                 f"A {known.name} message of {length - 4} bytes is over the limit of {self._limit}.",
-                hint="Send large values as parameters or with COPY.",
-                code="limit.message",
+                hint=SHORTER,
+                code=OVER_LIMIT,
             )
 
     def _part(self) -> Plan | None:
@@ -186,6 +197,18 @@ class Requests:
         expected = Expected(kind, self._batch, operations)
         self._batch += 1
         return self._made(end, Request(raw, tuple(operations)), raw, [expected], ends=True)
+
+    def _oversized(self, tag: int, end: int) -> Plan:
+        """A statement whose text is too long to hold can only be refused; the text itself is dropped."""
+        self._refuse_during_copy()
+        self._left, self._dropped = end - HEADER, True
+        operation = Operation(
+            replace(OVERSIZED, reason=f"the statement's text is over the limit of {self._limit} bytes")
+        )
+        request = Request(bytes(self.buffer[:HEADER]), (operation,))
+        plan = self._made(HEADER, request, b"", ends=tag == pg.QUERY)
+        plan.oversized = True
+        return plan
 
     def _copy_data(self, end: int) -> Plan:
         self._demand_copy()

@@ -8,7 +8,7 @@ from struct import pack
 
 import pytest
 
-from tidegate.errors import AgentError
+from tidegate.errors import AgentError, ResourceError
 from tidegate.wire.postgres_messages import FRONTEND
 from unit.wire.messages import (
     FLUSH,
@@ -160,11 +160,24 @@ def test_garbage_is_the_agents_fault(data: bytes) -> None:
         play().agent(data).passes()
 
 
-def test_statement_over_the_limit_is_not_buffered() -> None:
-    """A text over the limit is refused by its header alone."""
-    with pytest.raises(AgentError, match="over the limit") as caught:
-        play(limit=1000).agent(query("x" * 2000)[:10]).passes()
-    assert caught.value.code == "limit.message"
+@pytest.mark.parametrize("said", [query("x" * 2000), parse("", "x" * 2000) + bind() + execute() + SYNC])
+def test_statement_over_the_limit(said: bytes) -> None:
+    """A text over the limit is refused by its header, never buffered, and the session goes on."""
+    book = play(limit=1000).agent(said[:5]).asks(UNKNOWN).refused(NO).agent(said[5:]).passes()
+    assert book.wire.buffered == 0 and b"C54000" in book.take_agent()
+    book.resource_sees(SYNC if said[:1] == b"P" else b"")
+
+
+def test_statement_over_the_limit_cannot_be_allowed() -> None:
+    """Even a policy that allows what is unknown cannot let through what was not read."""
+    with pytest.raises(AgentError, match="over the limit"):
+        play(limit=1000).agent(query("x" * 2000)).passes()
+
+
+def test_other_messages_over_the_limit() -> None:
+    """Messages that have no reason to be large end the session."""
+    with pytest.raises(AgentError, match="over the limit"):
+        play(limit=1000).agent(describe("S", "x" * 2000)).passes()
 
 
 def test_large_bind_is_streamed() -> None:
@@ -215,6 +228,19 @@ def test_copy_in_without_waiting() -> None:
     data = query("copy t from stdin") + frame("d", b"1\n") + frame("c")
     book = play().agent(data).passes().resource_sees(data).resource(COPY_IN + complete("COPY 1") + ready())
     book.agent(query("select 1")).asks("select 1")
+
+
+def test_pipeline_behind_a_copy() -> None:
+    """What follows the end of the data is no part of the COPY, even if all of it came before the server's reply."""
+    book = play().agent(query("copy t") + frame("d", b"1\n") + frame("c") + query("select 1")).passes()
+    book.resource(COPY_IN + complete("COPY 1") + ready() + columns("a") + complete() + ready())
+    book.outcomes(("copy t", "ok", ""), ("select 1", "ok", ""))
+
+
+def test_pipeline_inside_a_copy() -> None:
+    """A statement where the server expects COPY data cannot be kept in step."""
+    with pytest.raises(ResourceError, match="before its data"):
+        play().agent(query("copy t") + query("select 1")).passes().resource(COPY_IN)
 
 
 def test_copy_in_swallows_its_sync() -> None:
