@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import signal
-import ssl
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,13 +37,14 @@ from .gateway.certificate import local_names, self_made, server_context
 from .gateway.listener import Listener
 from .identity.directory import Directory
 from .identity.issuer import Issuer
+from .journal import configure, surprise
 from .model.operation import Facts
-from .model.resource import Resource
+from .model.resource import Address, Resource
 from .policy.engine import Engine
 from .policy.rules import Bundle, load_bundle
 from .protocols.registry import PROTOCOLS
 from .recording.shelf import Shelf
-from .settings import Settings, resolve
+from .settings import Settings, loopback, resolve
 from .store.rows import Store
 from .web.api import build as build_api
 from .web.services import ApiServices
@@ -97,7 +98,6 @@ class App:
             self.log, self.store, self.issuer, self.directory, self.engine, self.clock,
             revocations=self.revocations, sessions=self.sessions, failures=failures, resources=self.settings.resources,
         )  # fmt: skip
-        self.tls = self._tls()
         self.door = Door(
             log=self.log,
             store=self.store,
@@ -110,18 +110,18 @@ class App:
             resources=self.settings.resources,
             resolve=lambda reference: resolve(reference, self.settings.base),
             limits=self.settings.limits,
-            tls=self.tls,
+            tls=server_context(*self._certificate()),
             mask_key=private_file(self.settings.data / "keys" / "mask.key", lambda: os.urandom(32)),
             clock=self.clock,
             failures=failures,
         )
 
-    def _tls(self) -> ssl.SSLContext:
+    def _certificate(self) -> tuple[Path, Path]:
         chosen = self.settings.tls
         if chosen is not None:
-            return server_context(chosen.certificate, chosen.key)
-        hosts = tuple(address.host for address in self.settings.listen.values())
-        return server_context(*self_made(self.settings.data / "tls", local_names(hosts)))
+            return chosen.certificate, chosen.key
+        hosts = (self.settings.api.host, *(address.host for address in self.settings.listen.values()))
+        return self_made(self.settings.data / "tls", local_names(hosts))
 
     def _started(self) -> None:
         """Who runs with which configuration and policy: leaves of their own."""
@@ -161,9 +161,9 @@ class App:
         listeners = self._listeners()
         for listener in listeners:
             await listener.open()
-        api = self._api()
+        door_of_api = bound(self.settings.api)
         try:
-            await self._serve(listeners, api, ready)
+            await self._serve(listeners, self._api(), door_of_api, ready)
         finally:
             with contextlib.suppress(LogFailure):
                 await self.log.stop("stopped" if not self.status else "failed")
@@ -171,15 +171,19 @@ class App:
         return self.status
 
     async def _serve(
-        self, listeners: list[Listener], api: uvicorn.Server, ready: Callable[[App], None] | None
+        self,
+        listeners: list[Listener],
+        api: uvicorn.Server,
+        door_of_api: socket.socket,
+        ready: Callable[[App], None] | None,
     ) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(listener.run()) for listener in listeners]
             running.append(tasks.create_task(self.sessions.sweep()))
             running.append(tasks.create_task(self.door.atlas.watch(lambda: len(self.sessions) > 0, self._names_failed)))
             running.append(tasks.create_task(self.chronicle.run()))
-            serving = tasks.create_task(api.serve())
-            while not api.started and not serving.done():
+            serving = tasks.create_task(api.serve(sockets=[door_of_api]))
+            while not api.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells in no other way
                 await asyncio.sleep(0.01)
             if ready is not None and not serving.done():
                 ready(self)
@@ -223,8 +227,12 @@ class App:
             replay_identity=self.replay_identity,
             clock=self.clock,
         )
+        plain = loopback(self.settings.api)
+        certificate, key = (None, None) if plain else self._certificate()
         config = uvicorn.Config(
             build_api(services),
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
             host=self.settings.api.host,
             port=self.settings.api.port,
             log_config=None,
@@ -256,10 +264,12 @@ def serve(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; exits with the gateway's status."""
     import uvloop
 
+    configure()
     app = App(settings)
 
     async def main() -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: surprise("loop.surprise", context.get("exception")))
 
         def ready(app: App) -> None:
             for name in (signal.SIGINT, signal.SIGTERM):
@@ -293,6 +303,19 @@ def _known_protocols(settings: Settings) -> None:
             raise ConfigError(
                 f"unknown protocol {name!r}", path=str(settings.path), hint=f"Known: {', '.join(sorted(PROTOCOLS))}."
             )
+
+
+def bound(address: Address) -> socket.socket:
+    """A listening socket. Raises ConfigError when the address cannot be used."""
+    try:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        return socket.create_server((address.host, address.port), family=family, backlog=512)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {address} for the API: {error.strerror or error}",
+            hint="Another process has the port, or the address is not this machine's: change tidegate.yaml.",
+            code="config.listen",
+        ) from error
 
 
 def keep_bundle(directory: Path, bundle: Bundle) -> None:

@@ -52,7 +52,8 @@ class Ends:
         for sid, counter in self.counters.items():
             for index in self.intents.get(sid, []):
                 counter += 1
-                yield "op.outcome", {"sid": sid, "n": counter, "of": index, "st": "indeterminate", "code": "gateway_crash"}
+                closing: dict[str, Json] = {"of": index, "st": "indeterminate", "code": "gateway_crash"}
+                yield "op.outcome", {"sid": sid, "n": counter, **closing}
             counter += 1
             yield "session.end", {"sid": sid, "n": counter, "total": counter, "reason": "gateway_crash"}
 

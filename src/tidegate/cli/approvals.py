@@ -66,10 +66,7 @@ def _show(held: dict[str, Any]) -> None:
             ("state", held["state"]),
             ("who asks", held["who"]),
             ("resource", held["resource"]),
-            (
-                "reason",
-                f"{held['reason'] or '(none)'}   [stated by the {held['stated_by']}]" if held["stated_by"] else "",
-            ),
+            ("reason", _stated(held)),
             ("rule", held["rule"]),
             ("because", held["because"]),
             ("needs", "; ".join(held["needs"])),
@@ -85,7 +82,9 @@ def _show(held: dict[str, Any]) -> None:
     if held["parameters"]:
         screen.facts([("parameters", held["parameters"])])
     if held["state"] == "waiting":
-        screen.note(f"Answer with: tidegate approvals approve {held['id']}   or: refuse {held['id']} --reason WHY")
+        screen.console().print()
+        screen.note(f"Answer: tidegate approvals approve {held['id']}")
+        screen.note(f"    or: tidegate approvals refuse {held['id']} --reason WHY")
 
 
 def _stated(held: dict[str, Any]) -> str:

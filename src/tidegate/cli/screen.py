@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -114,13 +115,20 @@ def when(micros: int | None, now: int) -> str:
 
 
 def age(micros: int, now: int) -> str:
-    """``3m ago`` or ``in 2h``; both times in Unix microseconds."""
+    """``3m 20s ago`` or ``in 2h``; both times in Unix microseconds."""
     seconds = abs(now - micros) // 1_000_000
-    for size, unit in _STEPS:
+    if not seconds:
+        return "now"
+    return f"in {duration(seconds)}" if micros > now else f"{duration(seconds)} ago"
+
+
+def duration(seconds: int) -> str:
+    """``14m 58s``, ``2h 5m``, ``8h``: the two largest units, rounded down."""
+    for (size, unit), (smaller, its_unit) in pairwise(_STEPS):
         if seconds >= size:
-            amount = f"{seconds // size}{unit}"
-            return f"in {amount}" if micros > now else f"{amount} ago"
-    return "now"
+            rest = seconds % size // smaller
+            return f"{seconds // size}{unit}" + (f" {rest}{its_unit}" if rest else "")
+    return f"{seconds}s"
 
 
 def dig(row: Mapping[str, Any], *names: str) -> list[str]:

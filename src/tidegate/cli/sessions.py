@@ -80,12 +80,22 @@ def _step(operation: dict[str, Any], started: int) -> None:
     from rich.text import Text
 
     offset = (operation["at"] - started) / 1e6
-    line = Text(f"\n{offset:8.3f} s  ", style="dim") + screen.word(operation["verdict"])
-    line += Text(f"  rule {', '.join(operation['rules'])}", style="dim")
-    screen.console().print(line)
+    word, why = _verdict(operation)
+    line = Text(f"\n{offset:8.3f} s  ", style="dim") + screen.word(word)
+    screen.console().print(line + Text(why, style="dim"))
     screen.statement(operation["statement"], indent=12)
     for note in _notes(operation):
         screen.indented(note, 12)
+
+
+def _verdict(operation: dict[str, Any]) -> tuple[str, str]:
+    """The verdict and why. A harmless part of a text shares the fate of the whole: its own rule is not to blame."""
+    verdict, rules = operation["verdict"], f"rule {', '.join(operation['rules'])}"
+    if operation["alone"] == verdict:
+        return verdict, f"  {rules}"
+    if verdict == "refuse":
+        return "not run", ": another statement of the same text was refused"
+    return verdict, f"  {operation['alone']} by {rules}, but another statement of the same text waits"
 
 
 def _notes(operation: dict[str, Any]) -> list[str]:
@@ -93,11 +103,19 @@ def _notes(operation: dict[str, Any]) -> list[str]:
     outcome = operation["outcome"]
     if outcome is None:
         return [*notes, "no outcome yet"]
-    code = f" {outcome['code']}" if outcome["code"] else ""
-    rows = "1 row" if outcome["rows"] == 1 else f"{outcome['rows']} rows"
-    notes.append(f"{outcome['status']}{code}, {rows}, {outcome['bytes']} bytes")
+    if operation["alone"] != "refuse" and operation["verdict"] == "refuse":
+        return notes
     masked = [f"{name} ({count})" for name, count in outcome["masked"].items()]
-    return [*notes, f"masked {', '.join(masked)}"] if masked else notes
+    return [*notes, _outcome(outcome), *([f"masked {', '.join(masked)}"] if masked else [])]
+
+
+def _outcome(outcome: dict[str, Any]) -> str:
+    """The status with the rows that came back, or else with the upstream's own words for what it did."""
+    said = f"{outcome['status']} {outcome['code']}".strip()
+    if outcome["rows"]:
+        rows = "1 row" if outcome["rows"] == 1 else f"{outcome['rows']:,} rows"
+        return f"{said}, {rows}, {outcome['bytes']:,} bytes"
+    return f"{said}, {outcome['tag']}" if outcome["tag"] else said
 
 
 def _by(fact: dict[str, Any]) -> str:

@@ -12,14 +12,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..audit.log import Log
-from ..clock import Clock
-from ..errors import Refused
-from ..model.event import Json
-from ..model.identity import Grant, Identity, Kind
-from ..model.operation import Request
-from ..model.resource import Resource
-from ..model.verdict import Approvers, Decision, Effect, Refuse
+from tidegate.audit.log import Log
+from tidegate.clock import Clock
+from tidegate.errors import Refused
+from tidegate.model.event import Json
+from tidegate.model.identity import Grant, Identity, Kind
+from tidegate.model.operation import Request
+from tidegate.model.resource import Resource
+from tidegate.model.verdict import Approvers, Decision, Effect, Refuse
+
 from .trail import Trail, readable, sealed_json
 
 WAITING, APPROVED, REJECTED, WITHDRAWN, EXPIRED, VOIDED, USED = (
@@ -194,9 +195,7 @@ class Approvals:
             raise Refused("no such request is waiting", hint="See: tidegate approvals ls", code="approval.unknown")
         return case
 
-    def _change(
-        self, case: _Case, state: str, answer: str = "", approved_by: tuple[str, ...] | None = None
-    ) -> None:
+    def _change(self, case: _Case, state: str, answer: str = "", approved_by: tuple[str, ...] | None = None) -> None:
         names = case.held.approved_by if approved_by is None else approved_by
         case.held = replace(case.held, state=state, answer=answer, approved_by=names)
         self._told(case.held)

@@ -7,8 +7,9 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..audit.log import Log
-from ..errors import LogFailure
+from tidegate.audit.log import Log
+from tidegate.errors import LogFailure
+
 from .session import Session
 
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 import orjson
 import structlog
 
-from ..store.rows import ApprovalRow, SessionRow, Store
+from tidegate.journal import surprise
+from tidegate.store.rows import ApprovalRow, SessionRow, Store
+
 from .approvals import Held
 from .sessions import SessionView
 
@@ -44,9 +46,9 @@ class Chronicle:
             self._changed.clear()
             batch, self._pending = self._pending, {}
             try:
-                await asyncio.to_thread(lambda: [write() for write in batch.values()])
-            except Exception:
-                logger.exception("index.failed", rows=len(batch))
+                await asyncio.to_thread(_write_all, list(batch.values()))
+            except Exception as error:  # the index is no evidence; losing an entry must not end the gateway
+                surprise("index.failed", error, rows=len(batch))
             if not self._pending:
                 self._idle.set()
 
@@ -62,6 +64,11 @@ class Chronicle:
         self._pending[row] = write
         self._idle.clear()
         self._changed.set()
+
+
+def _write_all(writes: list[Callable[[], None]]) -> None:
+    for write in writes:
+        write()
 
 
 def _session_row(view: SessionView) -> SessionRow:

@@ -14,24 +14,26 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from ..audit.log import Log
-from ..clock import Clock
-from ..errors import AgentError, LogFailure, Refused, TidegateError
-from ..identity.directory import Directory
-from ..identity.issuer import Claims, Issuer
-from ..model.identity import Grant, Identity
-from ..model.operation import Wire
-from ..model.resource import Resource
-from ..model.verdict import Effect
-from ..policy.engine import Engine
-from ..recording.writer import Recorder
-from ..settings import Limits
-from ..store.rows import Store
+from tidegate.audit.log import Log
+from tidegate.clock import Clock
+from tidegate.errors import AgentError, LogFailure, Refused, TidegateError
+from tidegate.identity.directory import Directory
+from tidegate.identity.issuer import Claims, Issuer
+from tidegate.model.identity import Grant, Identity
+from tidegate.model.operation import Wire
+from tidegate.model.resource import Resource
+from tidegate.model.verdict import Effect
+from tidegate.policy.engine import Engine
+from tidegate.recording.writer import Recorder
+from tidegate.settings import Limits
+from tidegate.store.rows import Store
+
 from .approvals import Approvals
 from .cancels import CancelDesk
 from .names import Atlas, Names, Schema
 from .relay import Relay
 from .revocations import Revocations
+from .scrub import Scrub
 from .session import Session
 from .sessions import Sessions
 from .stream import Stream
@@ -111,7 +113,7 @@ class Door:
         claims = self._issuer.verify(credential, f"resource:{resource.name}" if resource else "resource:")
         if resource is None:
             raise AgentError("the token is for another resource", code="token.audience")
-        if claims.id in self._revocations or claims.grant in self._revocations:
+        if self._revoked(claims):
             raise AgentError("the token was revoked", hint="Ask for a new one.", code="token.revoked")
         identity = await asyncio.to_thread(self._directory.identity, claims)
         grant = await asyncio.to_thread(self._grant, claims, resource)
@@ -124,6 +126,9 @@ class Door:
                 code="policy.refused",
             )
         return claims, identity, grant
+
+    def _revoked(self, claims: Claims) -> bool:
+        return any(name in self._revocations for name in (claims.id, claims.grant, *claims.chain))
 
     def _grant(self, claims: Claims, resource: Resource) -> Grant:
         row = self._store.grant(claims.grant) if claims.grant else None
@@ -180,7 +185,7 @@ class Door:
             {"net": peer.encode(), "who": identity.title.encode(), "why": grant.reason.encode()},
         )
         await self._log.sync()
-        if claims.id in self._revocations or claims.grant in self._revocations:
+        if self._revoked(claims):
             trail.end("token_revoked", {})
             raise AgentError("the token was revoked", hint="Ask for a new one.", code="token.revoked")
         self._sessions.add(session)
@@ -196,15 +201,14 @@ class Door:
         """What is known of the resource's objects, fresh enough to open a session with."""
         return await self.atlas.names(resource, database, load)
 
-    async def relay(
-        self, session: Session, agent: Stream, upstream: Stream, wire: Wire, names: Names[Schema]
-    ) -> None:
+    async def relay(self, session: Session, agent: Stream, upstream: Stream, wire: Wire, names: Names[Schema]) -> None:
         """Run the session until it ends; its last leaf is durable when this returns."""
         reason = "failed"
         try:
             agent.admitted = True
             session.learn(names)
-            relay = Relay(session, agent, upstream, wire, self._log, buffer=self.limits.buffer)
+            scrub = Scrub(self.secret(session.resource))
+            relay = Relay(session, agent, upstream, wire, self._log, buffer=self.limits.buffer, scrub=scrub)
             session.busy = lambda: relay.waiting
             async with asyncio.TaskGroup() as tasks:
                 session.stop = lambda: void(tasks.create_task(self.desk.give_up(session)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..audit.log import Log
-from ..clock import Clock
-from ..errors import LogFailure
+from tidegate.audit.log import Log
+from tidegate.clock import Clock
+from tidegate.errors import LogFailure
 
 PER_SECOND = 20
 

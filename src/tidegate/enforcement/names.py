@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from ..errors import ConfigError, ResourceError
-from ..masking.tags import Tags
-from ..model.operation import Facts
-from ..model.resource import Field, Resource
+from tidegate.errors import ConfigError, ResourceError
+from tidegate.masking.tags import Tags
+from tidegate.model.operation import Facts
+from tidegate.model.resource import Field, Resource
 
 FRESH = 10.0
 EVERY = 30.0

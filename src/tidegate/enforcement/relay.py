@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import assert_never
 
-from ..audit.log import Log
-from ..errors import AgentError, LogFailure, ResourceError, TidegateError
-from ..model.operation import Reply, Request, Wire
-from ..model.verdict import Refuse
+from tidegate.audit.log import Log
+from tidegate.errors import AgentError, LogFailure, ResourceError, TidegateError
+from tidegate.journal import surprise
+from tidegate.model.operation import Reply, Request, Wire
+from tidegate.model.verdict import Refuse
+
+from .scrub import Scrub
 from .session import Allow, Hold, Session, Verdict
 from .stream import Stream
 
@@ -63,7 +66,7 @@ class Relay:
     """Runs one session between two streams until either ends."""
 
     def __init__(
-        self, session: Session, agent: Stream, upstream: Stream, wire: Wire, log: Log, *, buffer: int
+        self, session: Session, agent: Stream, upstream: Stream, wire: Wire, log: Log, *, buffer: int, scrub: Scrub
     ) -> None:
         self.session = session
         self.wire = wire
@@ -72,6 +75,7 @@ class Relay:
         self._upstream = Upstream(upstream, wire, session)
         self._log = log
         self._limit = buffer
+        self._scrub = scrub
         self._phase = Phase.OPEN
         self._queue: deque[bytes] = deque()
         self._queued = 0
@@ -281,8 +285,11 @@ class Relay:
         self._guarded(lambda: self._respond(data))
 
     def _respond(self, data: bytes) -> None:
-        out = self.wire.responses(data, self.session)
-        self.session.trail.response(data, out)
+        said = self.wire.responses(data, self.session)
+        out = self._scrub(said)
+        if out is not said:
+            self.session.alert("credential.echoed")
+        self.session.trail.response(self._scrub(data), out)
         self._deliver(out)
         if self.session.excess:
             self.session.excess = False
@@ -353,10 +360,15 @@ class Relay:
         self.end("agent_left")
 
     def _resource_left(self) -> None:
-        self.end("resource_left", Refuse(
-            "resource.lost", "tidegate", "the resource's server closed the connection",
-            "Connect again; what was under way is recorded as indeterminate.",
-        ))
+        self.end(
+            "resource_left",
+            Refuse(
+                "resource.lost",
+                "tidegate",
+                "the resource's server closed the connection",
+                "Connect again; what was under way is recorded as indeterminate.",
+            ),
+        )
 
     def _guarded(self, step: Callable[[], object]) -> None:
         """The session boundary: any surprise closes the session."""
@@ -365,8 +377,8 @@ class Relay:
         except TidegateError as error:
             self._fail(error)
         except Exception as error:
+            surprise("session.surprise", error, sid=str(self.session.id))
             self._fail(AgentError(f"the gateway met a surprise ({type(error).__name__})", code="session.surprise"))
-            raise
 
     def _fail(self, error: TidegateError) -> None:
         reason = {LogFailure: "log_failed", ResourceError: "resource_failed"}.get(type(error), "agent_failed")
@@ -374,8 +386,9 @@ class Relay:
 
 
 def _held_notice(hold: Hold) -> str:
-    seconds = max(0, (hold.held.expires - hold.held.asked) // 1_000_000)
-    return f"held by rule {hold.held.rule} for approval {hold.held.id}; waiting up to {seconds} s"
+    minutes, seconds = divmod(max(0, (hold.held.expires - hold.held.asked) // 1_000_000), 60)
+    patience = f"{minutes}m {seconds}s" if minutes else f"{seconds}s"
+    return f"held by rule {hold.held.rule} for approval {hold.held.id}; waiting up to {patience}"
 
 
 def _log_refusal(failure: LogFailure) -> Refuse:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from ..audit.log import Log
-from ..clock import Clock
+from tidegate.audit.log import Log
+from tidegate.clock import Clock
 
 LONGEST_GRANT = 24 * 3600 * 1_000_000
-"""No token or grant lives longer than this (microseconds), so older revocations no longer matter."""
+"""No grant lives longer than this (microseconds)."""
+
+LOOK_BACK = 31 * LONGEST_GRANT
+"""No token, logins included, lives longer than this, so older revocations no longer matter."""
+
+
+NAMED_BY = {"token.revoked": "jti", "grant.revoked": "gid", "identity.disabled": "subject"}
+"""Leaf kind -> the field that names what no longer opens anything."""
 
 
 class Revocations:
@@ -14,11 +21,10 @@ class Revocations:
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self._ids: set[str] = set()
-        for leaf in log.recent(clock.now() - LONGEST_GRANT - 3600 * 1_000_000):
-            if leaf.get("k") == "token.revoked":
-                self.add(str(leaf.get("jti")))
-            elif leaf.get("k") == "grant.revoked":
-                self.add(str(leaf.get("gid")))
+        for leaf in log.recent(clock.now() - LOOK_BACK):
+            name = NAMED_BY.get(str(leaf.get("k")))
+            if name is not None:
+                self.add(str(leaf.get(name)))
 
     def add(self, id: str) -> None:
         """From now on nothing opens with it."""

@@ -7,24 +7,29 @@
 from __future__ import annotations
 
 import base64
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
-from ..clock import Clock
-from ..errors import LogFailure, ResourceError
-from ..masking.plan import Masking, conceal, objection, plan
-from ..masking.tags import Tags
-from ..model.event import Json
-from ..model.identity import Grant, Identity
-from ..model.operation import Column, Facts, Operation, Outcome, Request, Transform, Verb
-from ..model.resource import Resource
-from ..model.verdict import Decision, Effect, Refuse
-from ..policy.engine import Engine
+from tidegate.clock import Clock
+from tidegate.errors import LogFailure, ResourceError
+from tidegate.masking.plan import Masking, conceal, objection, plan
+from tidegate.masking.tags import Tags
+from tidegate.model.event import Json
+from tidegate.model.identity import Grant, Identity
+from tidegate.model.operation import Column, Facts, Operation, Outcome, Request, Transform, Verb
+from tidegate.model.resource import Resource
+from tidegate.model.verdict import Decision, Effect, Refuse
+from tidegate.policy.engine import Engine
+
 from .approvals import Approvals, Held
 from .names import Names, Schema
 from .trail import Trail, readable, sealed_json
+
+TAG = re.compile(r"[^A-Za-z0-9 ]")
+"""What may not stand in an upstream's word of completion: it is the upstream's to choose."""
 
 COLUMNS = 100
 """The most masked columns one leaf names; its size is limited."""
@@ -109,6 +114,7 @@ class Session:
         self._names: Names[Schema] | None = None
         self._halted = halted
         self._progress: dict[Operation, Progress] = {}
+        self._alerts: set[str] = set()
 
     # what the resource holds
 
@@ -149,8 +155,8 @@ class Session:
         strictest = max((decision for _, decision, _, _ in judged), key=_strictness, default=None)
         effect = any(operation.facts.effect for operation in request.operations)
         place = self.trail.place()
-        for operation, decision, facts, refusal in judged:
-            self._intend(operation, decision, strictest or decision, facts, refusal, place)
+        for operation, decision, facts, _ in judged:
+            self._intend(operation, decision, strictest or decision, facts, place)
         if strictest is None:
             return Allow(request, self.trail.written, effect=False)
         if strictest.effect is Effect.REFUSE:
@@ -232,6 +238,12 @@ class Session:
     def changed(self, setting: str, value: str) -> None:
         self.settings[setting] = value
 
+    def alert(self, code: str) -> None:
+        """Something that people must look at, at most once in a session."""
+        if code not in self._alerts:
+            self._alerts.add(code)
+            self.trail.append("alert.raised", {"code": code, "res": self.resource.name})
+
     # the end
 
     def end(self, reason: str) -> None:
@@ -257,8 +269,13 @@ class Session:
         reason = objection(operation.facts, self.tags, lifted, operation.parameters)
         if reason is None:
             return decision, facts, None
-        refusal = Refuse("masking.refused", "tidegate.masking", reason, "Select the columns you need and leave masked "
-                         "fields out of predicates, writes and bulk output, or ask for an unmask grant.")
+        refusal = Refuse(
+            "masking.refused",
+            "tidegate.masking",
+            reason,
+            "Select the columns you need and leave masked "
+            "fields out of predicates, writes and bulk output, or ask for an unmask grant.",
+        )
         return replace(decision, effect=Effect.REFUSE, rules=("tidegate.masking",), because=reason), facts, refusal
 
     def _intend(
@@ -267,11 +284,12 @@ class Session:
         decision: Decision,
         strictest: Decision,
         facts: bytes,
-        refusal: Refuse | None,
         place: dict[str, Json],
     ) -> None:
         said = operation.facts
-        statement = sealed_json({"text": readable(said.text), "parameters": base64.b64encode(operation.parameters).decode()})
+        statement = sealed_json(
+            {"text": readable(said.text), "parameters": base64.b64encode(operation.parameters).decode()}
+        )
         self.totals["operations"] += 1
         index = self.trail.append(
             "op.intent",
@@ -292,9 +310,7 @@ class Session:
         )
         self._progress[operation] = Progress(index, decision)
 
-    def _refused(
-        self, request: Request, judged: Sequence[tuple[Operation, Decision, bytes, Refuse | None]]
-    ) -> Refuse:
+    def _refused(self, request: Request, judged: Sequence[tuple[Operation, Decision, bytes, Refuse | None]]) -> Refuse:
         decision, refusal = next((d, r) for _, d, _, r in judged if d.effect is Effect.REFUSE)
         index = self._progress[request.operations[0]].intent
         name = f"{self.id}/{index}"
@@ -327,7 +343,8 @@ class Session:
             {
                 "of": progress.intent,
                 "st": outcome.status,
-                "code": outcome.code,
+                "code": outcome.code[:40],
+                "tag": TAG.sub("", outcome.tag)[:64],
                 "rows": progress.rows,
                 "bytes": progress.size,
                 "msk": masked,
@@ -353,4 +370,3 @@ def _names(objects: Sequence[str]) -> list[Json]:
 def _because(judged: Sequence[tuple[Operation, Decision, bytes, Refuse | None]]) -> str:
     facts: Facts = judged[0][0].facts
     return f"no rule allows this {facts.verb.value} operation" + (f" ({facts.reason})" if facts.reason else "")
-

@@ -7,12 +7,13 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..audit.log import Log
-from ..clock import Clock
-from ..errors import LogFailure, Refused
-from ..model.identity import Identity
-from ..model.verdict import Refuse
-from ..settings import Limits
+from tidegate.audit.log import Log
+from tidegate.clock import Clock
+from tidegate.errors import LogFailure, Refused
+from tidegate.model.identity import Identity
+from tidegate.model.verdict import Refuse
+from tidegate.settings import Limits
+
 from .relay import Relay
 from .session import Session
 
@@ -52,6 +53,8 @@ class Sessions:
         self._limits = limits
         self._told = told
         self._open: dict[str, tuple[Session, Relay | None]] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
         self.full: LogFailure | None = None
 
     def __len__(self) -> int:
@@ -60,6 +63,7 @@ class Sessions:
     def add(self, session: Session) -> None:
         """A session begins."""
         self._open[str(session.id)] = (session, None)
+        self._empty.clear()
         self._told(self._view(session, None))
 
     def relaying(self, session: Session, relay: Relay) -> None:
@@ -70,13 +74,14 @@ class Sessions:
         """It is over."""
         if self._open.pop(str(session.id), None) is not None:
             self._told(replace(self._view(session, None), state="ended", ended=self._clock.now(), reason=reason))
+        if not self._open:
+            self._empty.set()
 
     async def drained(self, patience: float) -> None:
         """Wait until no session is open, ``patience`` seconds at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while self._open:
-                    await asyncio.sleep(0.02)
+                await self._empty.wait()
 
     def live(self) -> list[SessionView]:
         """Every open session, oldest first."""
@@ -98,6 +103,10 @@ class Sessions:
     async def end_of_grant(self, grant: str) -> None:
         """End the sessions that a grant carries."""
         self._end_where(lambda session: session.grant.id == grant, "grant_revoked", "the grant was revoked")
+
+    async def end_of_subject(self, subject: str) -> None:
+        """End the sessions that somebody has a part in."""
+        self._end_where(lambda s: subject in s.identity.subjects, "identity_disabled", "an identity was disabled")
 
     def end_all(self, reason: str, words: str) -> None:
         """End every session: shutdown, or a log that fails."""

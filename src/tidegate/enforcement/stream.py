@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from ..errors import AgentError, ResourceError
-from ..model.resource import Address
+from tidegate.errors import AgentError, ResourceError
+from tidegate.model.resource import Address
 
 LIMIT = 256 * 1024
 WRITE_LIMIT = 1024 * 1024
@@ -38,7 +38,7 @@ class Stream(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     @classmethod
-    async def connect(cls, address: Address, *, timeout: float) -> Stream:
+    async def connect(cls, address: Address, *, timeout: float) -> Stream:  # noqa: ASYNC109 - it is a deadline of its own
         """Open a connection; raises ResourceError when nobody answers in time."""
         loop = asyncio.get_running_loop()
         try:
@@ -75,7 +75,7 @@ class Stream(asyncio.Protocol):
         self._leave()
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closed.set()
         self._leave()
 

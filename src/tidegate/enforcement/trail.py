@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import orjson
 
-from ..audit.log import Log
-from ..audit.seal import Vault
-from ..model.event import Json
-from ..model.identity import Identity
-from ..recording.writer import Recorder
+from tidegate.audit.log import Log
+from tidegate.audit.seal import Vault
+from tidegate.model.event import Json
+from tidegate.model.identity import Identity
+from tidegate.recording.writer import Recorder
 
 SEAL_EVERY = 1_000_000
 """Microseconds between two leaves that pin the recording's frames."""
@@ -45,9 +45,7 @@ class Trail:
     def append(self, kind: str, fields: Mapping[str, Json], private: Mapping[str, bytes] | None = None) -> int:
         """One leaf; gives its index. Raises LogFailure."""
         self.count += 1
-        return self._log.append(
-            kind, {**self._common, "n": self.count, **fields}, private=private, vault=self._vault
-        )
+        return self._log.append(kind, {**self._common, "n": self.count, **fields}, private=private, vault=self._vault)
 
     def place(self) -> dict[str, Json]:
         """Where in the recording the next bytes of the agent will stand."""

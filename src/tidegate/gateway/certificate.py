@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ..errors import ConfigError
+from tidegate.errors import ConfigError
 
 LIFE = datetime.timedelta(days=825)
 
@@ -46,7 +46,7 @@ def self_made(directory: Path, hosts: tuple[str, ...]) -> tuple[Path, Path]:
 def _make(certificate: Path, key: Path, hosts: tuple[str, ...]) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tidegate")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     alternatives = x509.SubjectAlternativeName([_name(host) for host in dict.fromkeys(hosts)])
     made = (
         x509.CertificateBuilder()

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ..enforcement.stream import Stream
-from ..errors import ConfigError, TidegateError
-from ..model.resource import Address
+from tidegate.enforcement.stream import Stream
+from tidegate.errors import ConfigError, TidegateError
+from tidegate.journal import surprise
+from tidegate.model.resource import Address
 
 logger = structlog.get_logger("tidegate.gateway")
 
@@ -80,8 +81,8 @@ class Listener:
             logger.info("connection.ended", listener=self.name, peer=stream.peer, cause=type(error).__name__)
         except TidegateError as error:
             logger.info("connection.refused", listener=self.name, peer=stream.peer, code=error.code)
-        except Exception:
-            logger.exception("connection.surprise", listener=self.name, peer=stream.peer)
+        except Exception as error:
+            surprise("connection.surprise", error, listener=self.name, peer=stream.peer)
         finally:
             self._door.pop(stream, None)
             await stream.close()

@@ -34,8 +34,8 @@ HOLDS_VALUES: Mapping[str, str] = dict.fromkeys(
 VALUE_FIELDS: Mapping[Field, str] = {
     Field("pg_catalog.pg_attribute", "attmissingval"): _TAG,
 }
-"""Single fields that hold values in catalogs which are otherwise harmless. Definitions (defaults, partition bounds, view
-texts) are what somebody wrote in DDL, and clients show them in every description of a table: they are clear."""
+"""Single fields that hold values in catalogs which are otherwise harmless. Definitions (defaults, partition bounds,
+view texts) are what somebody wrote in DDL, and clients show them in every description of a table: they are clear."""
 
 HOLDS_SECRETS: frozenset[str] = frozenset(
     {

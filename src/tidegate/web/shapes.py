@@ -221,17 +221,22 @@ class ApprovalFact(Given):
 
 
 class OutcomeShown(Given):
-    """How an operation ended; ``masked`` counts replaced values by field."""
+    """How an operation ended; ``tag`` is the upstream's own word for it, ``masked`` counts replaced values by field."""
 
     status: str
     code: str
+    tag: str
     rows: int
     bytes: int
     masked: dict[str, int]
 
 
 class OperationShown(Given):
-    """One operation of a replay."""
+    """One operation of a replay.
+
+    ``verdict`` is what became of the request that it is part of; ``alone`` is the decision on this operation by itself,
+    by ``rules``.
+    """
 
     leaf: int
     at: int
@@ -239,6 +244,7 @@ class OperationShown(Given):
     statement: str
     parameters: str
     verdict: str
+    alone: str
     rules: list[str]
     policy: str
     approvals: list[ApprovalFact]

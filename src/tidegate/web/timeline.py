@@ -60,6 +60,7 @@ def _operation(
         statement=text,
         parameters=parameters,
         verdict=leaf["req"],
+        alone=leaf["dec"]["e"],
         rules=leaf["dec"]["r"],
         policy=leaf["dec"]["ph"],
         approvals=[fact for intents, fact in approvals if leaf["i"] in intents],
@@ -83,6 +84,7 @@ def _outcome(leaf: Leaf) -> OutcomeShown:
     return OutcomeShown(
         status=leaf.get("st") or leaf.get("status", "indeterminate"),
         code=safe(leaf.get("code", "")),
+        tag=safe(leaf.get("tag", "")),
         rows=leaf.get("rows", 0),
         bytes=leaf.get("bytes", 0),
         masked=_masked(leaf.get("msk") or {}),

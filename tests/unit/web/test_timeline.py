@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from unit.web.world import World
+from tidegate.model.operation import Operation, Request
+from unit.web.world import Tables, World
 
 
 def replay(world: World, sid: object) -> Any:
@@ -26,6 +27,15 @@ def test_operations_with_verdict_and_outcome(staffed: World) -> None:
         ("DROP TABLE orders", "refuse", ["no-ddl"], "refused"),
     ]
     assert (told["operations"][0]["outcome"]["rows"], told["unread"]) == (3, [])
+
+
+def test_what_a_part_was_worth_alone(staffed: World) -> None:
+    """A part of a refused text keeps its own decision beside the verdict on the whole."""
+    session = staffed.session()
+    parts = tuple(Operation(Tables().classify(text)[0]) for text in ("SELECT 1", "DROP TABLE orders"))
+    staffed.call(lambda: session.judge(Request(b"", parts)))
+    found = [(op["verdict"], op["alone"]) for op in replay(staffed, session.id)["operations"]]
+    assert found == [("refuse", "allow"), ("refuse", "refuse")]
 
 
 def test_approvals_stand_at_their_operation(staffed: World) -> None:

@@ -9,6 +9,7 @@ from tidegate.errors import ResourceError
 from tidegate.model.operation import Shape
 from tidegate.wire.postgres_responses import OVER
 from unit.wire.messages import (
+    FLUSH,
     INT,
     JSON,
     JSONB,
@@ -127,6 +128,22 @@ def test_error_skips_the_rest_of_its_batch() -> None:
     book = play().agent(two + two + SYNC + SELECT).passes()
     book.resource(BOUND + columns("a") + error("22012") + ready() + BOUND + columns("a") + complete() + ready())
     book.outcomes(("select 1", "error", "22012"), ("select 1", "skipped", ""), ("select 1", "ok", ""))
+    assert book.wire.pending == 0
+
+
+def test_error_without_a_sync_drops_what_follows() -> None:
+    """While the server skips to the next Sync, the agent's messages are dropped unjudged, as it would drop them."""
+    book = play().agent(parse("", "select 1/0") + FLUSH).passes().resource(error("22012"))
+    book.agent(parse("", "delete t") + FLUSH + SYNC).asks().allowed().asks().allowed().asks().allowed().nothing()
+    book.resource_sees(parse("", "select 1/0") + FLUSH + SYNC).resource(ready())
+    assert book.wire.pending == 0
+
+
+def test_error_while_a_request_is_being_decided() -> None:
+    """A request that was made before the error and forwarded after it was skipped by the server."""
+    book = play().agent(parse("", "select 1/0") + FLUSH).passes()
+    book.agent(parse("a", "update t") + SYNC).asks("update t").resource(error("22012")).allowed().resource(ready())
+    book.outcomes(("select 1/0", "error", "22012"), ("update t", "skipped", ""))
     assert book.wire.pending == 0
 
 
