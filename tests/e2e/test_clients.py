@@ -10,15 +10,30 @@ import time
 import asyncpg
 import psycopg
 import pytest
+
 from gateway import Gateway
 from servers import Postgres
 
 
-def psql(gateway: Gateway, server: Postgres, *statements: str, database: str = "shop") -> subprocess.CompletedProcess[str]:
+def psql(
+    gateway: Gateway, server: Postgres, *statements: str, database: str = "shop"
+) -> subprocess.CompletedProcess[str]:
     """Run the server's own psql with a fresh token."""
     commands = [part for text in statements for part in ("-c", text)]
     return subprocess.run(
-        [server.bin / "psql", "-X", "-At", *commands, "-h", "127.0.0.1", "-p", str(gateway.port), "-U", "agent", database],
+        [
+            server.bin / "psql",
+            "-X",
+            "-At",
+            *commands,
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(gateway.port),
+            "-U",
+            "agent",
+            database,
+        ],
         env={"PGPASSWORD": gateway.token(), "PATH": "/usr/bin:/bin", "PGSSLMODE": "disable"},
         capture_output=True,
         text=True,
@@ -43,8 +58,14 @@ def test_psql_describes(gateway: Gateway, postgres: Postgres, command: str) -> N
 def test_psql_over_tls(gateway: Gateway, postgres_debian: Postgres) -> None:
     """A client that demands TLS gets it, and verify-full holds with the gateway's certificate."""
     done = subprocess.run(
-        [postgres_debian.bin / "psql", "-X", "-At", "-c", "select 1"]
-        + [f"host=localhost hostaddr=127.0.0.1 port={gateway.port} user=agent dbname=shop sslmode=verify-full"],
+        [
+            postgres_debian.bin / "psql",
+            "-X",
+            "-At",
+            "-c",
+            "select 1",
+            f"host=localhost hostaddr=127.0.0.1 port={gateway.port} user=agent dbname=shop sslmode=verify-full",
+        ],
         env={
             "PGPASSWORD": gateway.token(),
             "PATH": "/usr/bin:/bin",
@@ -63,7 +84,10 @@ def test_psycopg_modes(gateway: Gateway) -> None:
         for binary in (False, True):
             for prepare in (False, True):
                 row = agent.execute(
-                    "select id, city, 2.5::float8, now() from customers where id = %s", [7], prepare=prepare, binary=binary
+                    "select id, city, 2.5::float8, now() from customers where id = %s",
+                    [7],
+                    prepare=prepare,
+                    binary=binary,
                 ).fetchone()
                 assert row is not None and row[:3] == (7, "Lima", 2.5)
         agent.execute("insert into log values (%s)", ["in a transaction"])

@@ -12,13 +12,16 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+
 from gateway import Gateway
 from servers import Postgres
 
 BULK = "update orders set total = total + 0"
 
 
-def ask(gateway: Gateway, pool: ThreadPoolExecutor, text: str = BULK) -> tuple[psycopg.Connection[Any], Future[str | None]]:
+def ask(
+    gateway: Gateway, pool: ThreadPoolExecutor, text: str = BULK
+) -> tuple[psycopg.Connection[Any], Future[str | None]]:
     """Send a held statement from a thread; gives the connection and what the client will see."""
     agent = psycopg.connect(gateway.dsn(gateway.token(reason="spring cleaning")), autocommit=True)
     return agent, pool.submit(lambda: agent.execute(text).statusmessage)
@@ -75,7 +78,8 @@ def test_nobody_of_the_chain_approves(gateway: Gateway) -> None:
         id = question(gateway)["id"]
         for name in ("alice", "carol"):
             said = httpx2.post(
-                f"{gateway.url}/api/v1/approvals/{id}/approve", headers={"authorization": f"Bearer {gateway.logins[name]}"}
+                f"{gateway.url}/api/v1/approvals/{id}/approve",
+                headers={"authorization": f"Bearer {gateway.logins[name]}"},
             )
             assert said.status_code in (403, 404), said.text
         assert not answer.done()
@@ -117,16 +121,17 @@ def test_client_that_leaves(gateway: Gateway, postgres: Postgres) -> None:
 
 def test_held_in_a_pipeline(gateway: Gateway) -> None:
     """Statements around a held one are answered in order, and others are served meanwhile."""
-    with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
-        with agent.pipeline() as pipeline:
-            first = agent.execute("select 1")
-            pipeline.sync()
-            held = agent.execute(BULK)
-            threading.Timer(0.1, lambda: gateway.call("POST", f"approvals/{question(gateway)['id']}/approve", "bob")).start()
-            pipeline.sync()
-            last = agent.execute("select 3")
-            pipeline.sync()
-            assert first.fetchone() == (1,) and held.statusmessage == "UPDATE 1000" and last.fetchone() == (3,)
+    with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent, agent.pipeline() as pipeline:
+        first = agent.execute("select 1")
+        pipeline.sync()
+        held = agent.execute(BULK)
+        threading.Timer(
+            0.1, lambda: gateway.call("POST", f"approvals/{question(gateway)['id']}/approve", "bob")
+        ).start()
+        pipeline.sync()
+        last = agent.execute("select 3")
+        pipeline.sync()
+        assert first.fetchone() == (1,) and held.statusmessage == "UPDATE 1000" and last.fetchone() == (3,)
 
 
 def test_killed_while_held(gateway: Gateway) -> None:

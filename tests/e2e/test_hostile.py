@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from gateway import Gateway, Upstream, free_port
 from servers import Postgres
 
@@ -96,7 +97,7 @@ def test_garbage_in_a_session(gateway: Gateway, data: bytes) -> None:
 def test_statement_over_the_limit(gateway: Gateway) -> None:
     """A statement text over 1 MiB is refused, in step: the session goes on."""
     with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
-        with pytest.raises(psycopg.Error, match="(?i)limit"):
+        with pytest.raises(psycopg.Error, match=r"(?i)limit"):
             agent.execute("select '" + "x" * (2 * 2**20) + "'", prepare=False)
         assert agent.execute("select 1").fetchone() == (1,)
 

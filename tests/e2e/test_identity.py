@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import psycopg
 import pytest
+
 from gateway import Gateway
 from servers import Postgres
 
@@ -34,7 +35,10 @@ def test_wrong_tokens(gateway: Gateway) -> None:
 
 def test_unknown_resources_look_like_bad_tokens(gateway: Gateway) -> None:
     """Resources cannot be enumerated: an unknown name and a wrong token give the same error."""
-    assert refused(gateway, "nonsense", "shop").split("FATAL")[1] == refused(gateway, "nonsense", "nowhere").split("FATAL")[1]
+    assert (
+        refused(gateway, "nonsense", "shop").split("FATAL")[1]
+        == refused(gateway, "nonsense", "nowhere").split("FATAL")[1]
+    )
 
 
 def test_expired(gateway: Gateway) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+
 from gateway import Gateway
 
 SECRETS = ("@mail.example", "900-12-", "4111111111111111", "call me at", "1970-01", "1971-0")
@@ -16,7 +17,8 @@ READS = [
     "select email || '' from customers",
     "select x from (select email as x from customers) s",
     "with t as (select ssn as harmless from customers) select harmless from t",
-    "with recursive t as (select email as e, 1 as n from customers where id = 1 union all select e, n + 1 from t where n < 3) select e from t",
+    "with recursive t as (select email as e, 1 as n from customers where id = 1"
+    " union all select e, n + 1 from t where n < 3) select e from t",
     "select email from customers union all select city from customers",
     "select row_to_json(c) from customers c",
     "select c from customers c",
@@ -89,9 +91,13 @@ def test_refused(agent: psycopg.Connection[tuple[object, ...]], text: str) -> No
 
 def test_masked_and_clear_side_by_side(agent: psycopg.Connection[tuple[object, ...]]) -> None:
     """Untagged columns stay clear, tagged ones carry a mask that says what it hides, equal values equal masks."""
-    rows = agent.execute("select id, city, email, card, born, upper(city), count(*) over () from customers where id < 4").fetchall()
+    rows = agent.execute(
+        "select id, city, email, card, born, upper(city), count(*) over () from customers where id < 4"
+    ).fetchall()
     assert [row[:2] for row in rows] == [(1, "Lima"), (2, "Pune"), (3, "Oslo")]
-    assert all(str(row[2]).startswith("[masked:email ") and row[3] == "[masked:card]" and row[4] is None for row in rows)
+    assert all(
+        str(row[2]).startswith("[masked:email ") and row[3] == "[masked:card]" and row[4] is None for row in rows
+    )
     assert [row[5:] for row in rows] == [("LIMA", 3), ("PUNE", 3), ("OSLO", 3)]
     again = agent.execute("select email from customers where id = 1").fetchone()
     assert again is not None and again[0] == rows[0][2]
@@ -99,7 +105,10 @@ def test_masked_and_clear_side_by_side(agent: psycopg.Connection[tuple[object, .
 
 def test_a_mask_is_not_accepted_back(agent: psycopg.Connection[tuple[object, ...]]) -> None:
     """Writing a mask where a value belongs is refused, as text and as a parameter."""
-    for text, parameters in (("insert into log values ('[masked:card]')", None), ("insert into log values (%s)", ["[masked:card]"])):
+    for text, parameters in (
+        ("insert into log values ('[masked:card]')", None),
+        ("insert into log values (%s)", ["[masked:card]"]),
+    ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             agent.execute(text, parameters)
 

@@ -6,8 +6,9 @@ import json
 
 import psycopg
 import pytest
-from gateway import Gateway
 from psycopg import pq
+
+from gateway import Gateway
 from servers import Postgres
 
 REFUSED = [
@@ -105,11 +106,12 @@ def test_encoding_attacks(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["-c search_path=evil", "-c role=postgres", "-c client_encoding=SJIS", "-c standard_conforming_strings=off"]
+    "options",
+    ["-c search_path=evil", "-c role=postgres", "-c client_encoding=SJIS", "-c standard_conforming_strings=off"],
 )
 def test_startup_is_an_allow_list(gateway: Gateway, options: str) -> None:
     """Startup parameters that change what a statement means are refused before a session exists."""
-    with pytest.raises(psycopg.OperationalError, match="not accepted|Only client_encoding"):
+    with pytest.raises(psycopg.OperationalError, match=r"not accepted|Only client_encoding"):
         psycopg.connect(gateway.dsn(gateway.token()) + f" options='{options}'")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from gateway import Gateway, Upstream
 from servers import Postgres
 
@@ -99,7 +100,10 @@ def test_pipelines_keep_the_rule(scene: Scene) -> None:
 
 def test_dead_disk_stops_effects(scene: Scene) -> None:
     """While a sync does not return, a change is not forwarded and a read is not answered."""
-    for text in ("/*change 5*/ update counter set n = n + 1 where id = 1", "/*read 5*/ select n from counter where id = 1"):
+    for text in (
+        "/*change 5*/ update counter set n = n + 1 where id = 1",
+        "/*read 5*/ select n from counter where id = 1",
+    ):
         agent = scene.connect()
         agent.execute("select 1")
         scene.mode.write_text("hang")

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of work, again and again: nothing acknowledged is lost, nothing took effect without its leaf."""
+"""kill -9 in the middle of work, again and again: nothing acknowledged is lost, nothing takes effect unlogged."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import psycopg
+
 from gateway import Gateway, Upstream
 from servers import Postgres
 

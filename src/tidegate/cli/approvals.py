@@ -94,4 +94,4 @@ def _stated(held: dict[str, Any]) -> str:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:59]}…"
+    return line if len(line) <= 72 else f"{line[:71]}…"

@@ -87,7 +87,9 @@ def _print(report: Any) -> None:
         [("ok" if ok else "error", name, text) for ok, name, text in report.checks],
         empty="Nothing to check.",
     )
+    told = {text for _, _, text in report.checks}
     for finding in report.findings:
-        screen.console().print(screen.word(f"found: {finding}"))
+        if str(finding) not in told:
+            screen.console().print(screen.word(f"found: {finding}"))
     for sentence in report.unproven:
         screen.console().print(screen.word(f"not proven: {sentence}"))

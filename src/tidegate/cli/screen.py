@@ -65,7 +65,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) 
         shown.add_column(name.upper(), overflow="fold")
     for row in cells:
         shown.add_row(*row)
-    console().print(shown)
+    with console().capture() as drawn:
+        console().print(shown)
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

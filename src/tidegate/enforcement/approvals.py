@@ -100,11 +100,9 @@ class Approvals:
         """Ask; the question is in the log before anybody sees it."""
         holding = [decision for decision in decisions if decision.effect is Effect.HOLD]
         held = _question(self._clock, trail.sid, identity, resource, grant, request, holding, intents)
-        trail.append(
-            "approval.requested",
-            {"ap": held.id, "of": list(intents), "dg": held.digest, "exp": held.expires, "ph": held.bundle},
-            {"why": grant.reason.encode()},
-        )
+        need: list[Json] = [{"r": group.rule, "n": group.count} for group in held.approvers]
+        asked: dict[str, Json] = {"ap": held.id, "of": list(intents), "dg": held.digest, "exp": held.expires}
+        trail.append("approval.requested", {**asked, "ph": held.bundle, "need": need}, {"why": grant.reason.encode()})
         self._cases[held.id] = _Case(held, trail, asyncio.get_running_loop().create_future())
         self._told(held)
         return held
@@ -167,7 +165,10 @@ class Approvals:
         may_answer(case.held, by)
         if by.person.subject in case.yes:
             raise Refused("you have approved this already", code="approval.repeated")
-        case.trail.append("approval.granted", {"ap": id, "by": by.person.subject, "dg": case.held.digest})
+        groups = set(by.person.groups)
+        counts: list[Json] = [group.rule for group in case.held.approvers if groups & set(group.groups)]
+        granted: dict[str, Json] = {"ap": id, "by": by.person.subject, "dg": case.held.digest, "for": counts}
+        case.trail.append("approval.granted", granted)
         case.yes[by.person.subject] = by
         await self._log.sync()
         if case.held.state != WAITING:

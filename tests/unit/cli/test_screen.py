@@ -30,7 +30,7 @@ def test_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     """Columns start at the same place in every line."""
     screen.table(("name", "state"), [("a", "x"), ("long-name", "y")], empty="none")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.rstrip() for line in lines] == ["NAME       STATE", "a          x", "long-name  y"]
+    assert lines == ["NAME       STATE", "a          x", "long-name  y"]
 
 
 def test_empty_table_leaves_stdout_empty(capsys: pytest.CaptureFixture[str]) -> None:

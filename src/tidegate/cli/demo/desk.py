@@ -17,6 +17,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Desk:
     def types(self, *arguments: str | Path, expect: Iterable[int] = (0,), brief: bool = False) -> str:
         """Run a command with everything shown; gives what it printed, without colours.
 
-        ``brief`` shows only the number of lines that say ``ok``. Raises TidegateError on another exit status.
+        ``brief`` shows of a report only what is wrong. Raises TidegateError on another exit status.
         """
         command = [self._short(argument) for argument in arguments]
         self._page.typed(self.name, "$", shlex.join(("tidegate", *command)))
@@ -116,12 +117,13 @@ def _everything(reader: int) -> str:
     return b"".join(parts).decode(errors="replace").replace("\r\n", "\n")
 
 
-def _shortened(output: str) -> str:
-    """``output`` with the lines of a report that say ``ok`` counted instead of shown."""
-    lines = output.split("\n")
-    fine = [line for line in lines if _STYLE.sub("", line).startswith("ok ")]
+def _shortened(report: str) -> str:
+    """``report`` with its ``ok`` lines counted, and when something is wrong without what it never proves."""
+    lines = [(line, _STYLE.sub("", line)) for line in report.split("\n")]
+    fine = sum(text.startswith("ok ") for _, text in lines)
     if not fine:
-        return output
-    where = lines.index(fine[0])
-    rest = [line for line in lines if line not in fine]
-    return "\n".join([*rest[:where], f"... {len(fine)} checks are ok ...", *rest[where:]])
+        return report
+    rest = [(line, text) for line, text in lines if not text.startswith("ok ") and text.strip() != "CHECK"]
+    if any(text.startswith("error ") for _, text in rest):
+        rest = list(takewhile(lambda each: not each[1].startswith("not proven:"), rest))
+    return "\n".join([f"... {fine} checks are ok ...", *(line for line, _ in rest)])

@@ -74,6 +74,14 @@ class Stage:
         """A new terminal for a person."""
         return Desk(name, self.root / name, self.root, self.page)
 
+    def more_terminals(self) -> list[str]:
+        """Shell lines after which the commands and paths of the page work in another terminal."""
+        programs = self.root / "bin"
+        programs.mkdir()
+        (programs / "psql").symlink_to(self.shop.bin / "psql")
+        (programs / "tidegate").symlink_to(Path(sys.executable).with_name("tidegate"))
+        return [f"cd {self.root}", 'export PATH="$PWD/bin:$PATH"']
+
     def watch(self) -> None:
         """Return when the gateway ends by itself, with its last words as an error."""
         self._gateway.wait()

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tidegate.errors import TidegateError
@@ -130,17 +128,17 @@ def refusals(page: Page, agent: Psql, stage: Stage) -> None:
         "parse, and what to do instead.",
     )
     before = truth(stage)
-    for statement in (
+    statements = (
         "DROP TABLE customers;",
         "DROP DATABASE shop;",
         "WITH gone AS (DELETE FROM orders RETURNING id) SELECT count(*) FROM gone;",
         "DO $$ BEGIN EXECUTE 'DELETE ' || 'FROM orders'; END $$;",
         "SELECT 1 \\; DELETE FROM orders;",
         "SELECT id FROM customers WHERE ssn = '666-08-0008';",
-    ):
-        answer = ask(page, agent, statement)
-        told = all(part in answer for part in ("ERROR:  42501", "DETAIL:  {", "HINT:"))
-        page.promise(told, "refused with SQLSTATE 42501, a DETAIL in JSON and a HINT", answer)
+    )
+    answers = [ask(page, agent, statement) for statement in statements]
+    told = all(part in answer for answer in answers for part in ("ERROR:  42501", "DETAIL:  {", "HINT:"))
+    page.promise(told, "each is refused with SQLSTATE 42501, a DETAIL in JSON and a HINT", "\n".join(answers))
     after = ask(page, agent, "SELECT count(*) AS orders FROM orders;")
     page.promise(f"{seed.ORDERS}" in after, "the session goes on", after)
     page.promise(truth(stage) == before, "asked past the gateway, the database says that nothing changed")
@@ -202,22 +200,20 @@ def replay(page: Page, cast: Cast) -> None:
 
 def leave_up(stage: Stage) -> None:
     """Wait for Ctrl-C with everything up."""
-    page, tidegate = stage.page, Path(sys.executable).with_name("tidegate")
-    page.say("The gateway stays up until Ctrl-C. Everything below was made for this run and goes with it.")
+    page = stage.page
+    page.say("The gateway stays up until Ctrl-C. What was made for this run goes with it. Now it is your turn:")
+    page.recipe("Open another terminal or two, and in each:", stage.more_terminals())
     page.recipe(
-        "Be the agent (its token lives 15 minutes):",
-        [f"PGPASSFILE={stage.passfile} {stage.shop.bin / 'psql'} -h 127.0.0.1 -p {stage.port} -U claude-code -d shop"],
+        "Be the agent (its token lives 15 minutes). Try a DROP, or the UPDATE again, which waits for bob:",
+        [f"PGPASSFILE=agent/token psql -h 127.0.0.1 -p {stage.port} -U claude-code -d shop"],
     )
     page.recipe(
-        "Be bob, in a second terminal:",
-        [f"export TIDEGATE_HOME={stage.root / 'bob'}", f"{tidegate} approvals ls"],
+        "Be bob, who then approves or refuses by the id that this shows:", ["TIDEGATE_HOME=bob tidegate approvals ls"]
     )
+    mint = "tidegate token create --agent claude-code --for alice --resource shop --out agent/token"
     page.recipe(
-        "Be alice, and give the agent another 15 minutes:",
-        [
-            f"TIDEGATE_HOME={stage.root / 'alice'} {tidegate} token create --agent claude-code --for alice "
-            f"--resource shop --ttl 15m --reason 'A closer look' --out {stage.passfile}"
-        ],
+        "Be alice: look at what her agent did, and give it another 15 minutes:",
+        ["TIDEGATE_HOME=alice tidegate sessions ls", f"TIDEGATE_HOME=alice {mint}"],
     )
     with suppress(KeyboardInterrupt):
         stage.watch()

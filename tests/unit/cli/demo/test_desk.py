@@ -41,7 +41,8 @@ def test_output_is_as_wide_as_the_page(desk: Desk) -> None:
     assert max(map(len, desk.types("--help").splitlines())) <= WIDEST
 
 
-def test_fine_lines_may_be_counted(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """A brief report shows what is wrong and the number of what is not."""
-    assert _shortened("head\nok a\nok b\nerror c") == "head\n... 2 checks are ok ...\nerror c"
+def test_a_brief_report_is_what_is_wrong() -> None:
+    """Fine lines are counted; beside an error, what is never proven is left out, and without one it is not."""
+    assert _shortened("  CHECK\nok a\nok b\nerror c\nnot proven: d") == "... 2 checks are ok ...\nerror c"
+    assert _shortened("  CHECK\nok a\nok b\nnot proven: d") == "... 2 checks are ok ...\nnot proven: d"
     assert _shortened("no report") == "no report"
