@@ -241,3 +241,13 @@ def verify(data: Path) -> int:
     )
     print(done.stdout, done.stderr)
     return done.returncode
+
+
+def test_an_echoed_credential_does_not_arrive(gateway: Gateway, postgres: Postgres) -> None:
+    """A row that holds the upstream's own password reaches the agent without it, and raises an alert."""
+    with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
+        postgres.psql(f"insert into log values ('the password is {postgres.password}')", "shop_e2e")
+        rows = agent.execute("select line from log where line = any (array(select line from log))").fetchall()
+        postgres.psql("delete from log where line like 'the password%'", "shop_e2e")
+    assert any("the password is xxxxxxxx" in str(row[0]) for row in rows)
+    assert not any(postgres.password in str(row[0]) for row in rows)
