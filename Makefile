@@ -1,4 +1,4 @@
-# Four targets do everything: demo, test, lint, dev. `make` alone says so.
+# Five targets do everything: demo, test, lint, bench, dev. `make` alone says so.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -6,6 +6,7 @@ help:
 	@echo "make demo   set up and watch Tidegate do its main job, with nothing else installed"
 	@echo "make test   set up and run every check and test (as root on Debian: system packages too)"
 	@echo "make lint   ruff, mypy and the import contracts only"
+	@echo "make bench  what it costs, beside a direct connection, haproxy and pgbouncer (docs/reference/benchmark.md)"
 	@echo "make dev    the virtual environment for working on Tidegate"
 
 demo: .venv/demo.done
@@ -22,6 +23,10 @@ lint: .venv/test.done
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: .venv/test.done
+	@tools/system-packages
+	@$(BIN)/python tests/bench/compare.py $(ARGS)
+
 dev: .venv/test.done
 	@echo "Ready. Try: . $(BIN)/activate && tidegate --help"
 
@@ -32,4 +37,4 @@ dev: .venv/test.done
 	@PYTHON="$(PYTHON)" tools/virtual-environment demo,test
 	@touch .venv/demo.done
 
-.PHONY: help demo test lint dev
+.PHONY: help demo test lint bench dev

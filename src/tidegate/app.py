@@ -53,6 +53,10 @@ logger = structlog.get_logger("tidegate")
 
 EXIT_LOG_FAILED = 75
 
+SWITCH = 0.0001
+"""Seconds a thread may keep the interpreter while another wants it. The loop lets go of it at every system call; with
+Python's own 5 ms it would wait that long for the log's thread each time."""
+
 
 class App:
     """A gateway built from settings; nothing listens before ``run``."""
@@ -265,6 +269,7 @@ def serve(settings: Settings) -> None:
     import uvloop
 
     configure()
+    sys.setswitchinterval(SWITCH)
     app = App(settings)
 
     async def main() -> int:

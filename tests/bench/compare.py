@@ -1,14 +1,16 @@
-"""`make bench`: Tidegate with everything on, beside a direct connection, pgbouncer and haproxy, in one run.
+"""`make bench`: Tidegate with everything on beside a direct connection, haproxy and pgbouncer, all in one run.
 
-Windows are short and their order is shuffled in every round, so that noise of the machine hits everybody alike; a cell
-is the median of its ratios to the direct connection in the same round. A row of Tidegate counts only if
-``tidegate audit verify`` passes on the log of that very run.
+Windows are short and their order is shuffled in every round, so that noise of the machine hits everybody alike; a ratio
+is taken within one round, and a cell is the median over the rounds. The numbers of Tidegate count only if
+``tidegate audit verify`` passes on the log of that very run. The page goes to standard output, progress to standard
+error.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import random
 import re
 import shutil
@@ -16,183 +18,146 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gateway import Gateway, Upstream, free_port
-from servers import Postgres, account, own
+from ways import Way, proxies, tidegate, verified
 
-POLICY = """
-rules:
-  - {id: connect, may: [connect], then: allow, for: 8h}
-  - {id: work, may: [read, write], then: allow}
+from servers import Postgres
+
+UPDATE = """\\set aid random(1, 100000)
+UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;
 """
-MODES = ("simple", "extended", "prepared")
+LOADS = {
+    "read, simple protocol": ["-S", "-M", "simple"],
+    "read, extended protocol": ["-S", "-M", "extended"],
+    "read, prepared": ["-S", "-M", "prepared"],
+    "update, prepared": ["-f", "UPDATE", "-M", "prepared"],
+}
+WORDS = """# Benchmark
+
+`make bench` writes this page. It measures the price of everything that Tidegate does: each statement is parsed, judged
+and logged, an update waits for its intent to be on disk and a read's rows do, both directions are recorded and
+encrypted, and one column of the table is tagged. haproxy only copies bytes; pgbouncer pools connections and
+understands the protocol; neither decides, masks, records or proves anything, so they show what being in between costs
+at least.
+
+pgbench (scale 1) keeps {clients} connections busy over loopback, without TLS, reading or updating one row by primary
+key per transaction. Windows of {seconds} s are shuffled within each of {rounds} rounds. *Of direct* is the median over
+rounds of the ratio to the direct connection in the same round; *CPU* is the proxy's own time per transaction.
+Everything, pgbench and the database included, shares the machine's cores, so ratios say more than rates.
+"""
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way to the database, and the process whose CPU time is its cost."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one way did in one window: transactions per second, and CPU microseconds of the proxy for each."""
 
-    name: str
-    port: int
-    user: str
-    password: str
-    database: str
-    pid: int | None
+    rate: float
+    cost: float
+
+
+Rounds = dict[str, list[Window]]
+"""The windows of each way, one a round."""
 
 
 def main() -> int:
-    """Measure and print; exit status 1 if a log of the run does not verify."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print; exit status 1 if the log of the run does not verify."""
+    parser = argparse.ArgumentParser(description="Compare ways to one database.")
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args()
+    before = os.getloadavg()[0]
     root = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
-    root.chmod(0o755)
-    with Postgres("debian") as server:
-        try:
-            return _measure(server, root, options)
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
-
-
-def _measure(server: Postgres, root: Path, options: argparse.Namespace) -> int:
-    server.psql("create database bench")
-    environment = {"PGPASSWORD": server.password, "PATH": "/usr/bin:/bin"}
-    pgbench = str(server.bin / "pgbench")
-    subprocess.run(
-        [pgbench, "-h", "127.0.0.1", "-p", str(server.port), "-U", server.user, "-i", "-s", "5", "-q", "bench"],
-        env=environment, check=True, capture_output=True,
-    )  # fmt: skip
-    gateway = Gateway(root / "gateway", Upstream("127.0.0.1", server.port, "bench", server.user, server.password))
-    gateway.policy = POLICY
-    gateway.tags = {"pii.filler": ["public.pgbench_accounts.filler"]}
-    gateway.segment = "64MiB"
-    gateway.start().people()
-    others = [_haproxy(root, server), _pgbouncer(root, server)]
+    root.chmod(0o755)  # the servers run under another account
     try:
-        ways = _ways(server, gateway, others)
-        cells = {mode: _rounds(pgbench, mode, ways, options) for mode in MODES}
+        with Postgres("debian", settings=["fsync=on"]) as server:
+            measured, holds = _measure(server, root, options)
+            version = server.psql("show server_version")
     finally:
-        for process, _ in others:
-            process.kill()
-            process.wait()
-        gateway.stop()
-    verified = _verified(gateway)
-    _print(cells, ways, options, verified)
-    return 0 if verified else 1
+        shutil.rmtree(root, ignore_errors=True)
+    print(_page(measured, options, holds=holds, load=before, version=version))
+    return 0 if holds else 1
 
 
-def _ways(server: Postgres, gateway: Gateway, others: list[tuple[subprocess.Popen[bytes], int]]) -> list[Way]:
-    (haproxy, haproxy_port), (pgbouncer, pgbouncer_port) = others
-    assert gateway.process is not None
-    token = gateway.token(ttl=3600)
-    return [
-        Way("direct", server.port, server.user, server.password, "bench", None),
-        Way("haproxy", haproxy_port, server.user, server.password, "bench", haproxy.pid),
-        Way("pgbouncer", pgbouncer_port, server.user, server.password, "bench", pgbouncer.pid),
-        Way("tidegate", gateway.port, "agent", token, "shop", gateway.process.pid),
-    ]
+def _measure(server: Postgres, root: Path, options: argparse.Namespace) -> tuple[dict[str, Rounds], bool]:
+    server.psql("create database bench")
+    (root / "update.sql").write_text(UPDATE)
+    pgbench = [str(server.bin / "pgbench"), "-n"]
+    direct = Way("direct", server.port, server.user, server.password, "bench")
+    _run([*pgbench, "-i", "-q"], direct)
+    with proxies(server, root) as ways:
+        gateway, way = tidegate(server, root)
+        try:
+            measured = {
+                name: _rounds([*pgbench, *_flags(flags, root)], name, [*ways, way], options)
+                for name, flags in LOADS.items()
+            }
+        finally:
+            gateway.stop()
+    return measured, verified(gateway)
 
 
-def _rounds(pgbench: str, mode: str, ways: list[Way], options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
-    """Per way: (transactions per second, CPU microseconds of the proxy per transaction), one pair a round."""
-    found: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
+def _flags(flags: list[str], root: Path) -> list[str]:
+    return [str(root / "update.sql") if flag == "UPDATE" else flag for flag in flags]
+
+
+def _rounds(pgbench: list[str], load: str, ways: list[Way], options: argparse.Namespace) -> Rounds:
+    found: Rounds = {way.name: [] for way in ways}
     for _ in range(options.rounds):
         for way in random.sample(ways, len(ways)):
-            before = _cpu(way.pid)
-            speed, done = _pgbench(pgbench, mode, way, options)
-            found[way.name].append((speed, (_cpu(way.pid) - before) / max(done, 1) * 1e6))
-            print(f"  {mode:9} {way.name:10} {speed:9.0f}/s", file=sys.stderr, flush=True)
+            before = way.cpu()
+            said = _run([*pgbench, "-c", str(options.clients), "-T", str(options.seconds)], way)
+            rate, done = re.search(r"tps = ([\d.]+)", said), re.search(r"actually processed: (\d+)", said)
+            assert rate and done, said
+            window = Window(float(rate[1]), (way.cpu() - before) / max(int(done[1]), 1) * 1e6)
+            found[way.name].append(window)
+            print(f"  {load:24} {way.name:10} {window.rate:9,.0f}/s", file=sys.stderr, flush=True)
     return found
 
 
-def _pgbench(pgbench: str, mode: str, way: Way, options: argparse.Namespace) -> tuple[float, int]:
+def _run(pgbench: list[str], way: Way) -> str:
     done = subprocess.run(
-        [pgbench, "-S", "-n", "-M", mode, "-c", str(options.clients), "-j", "1", "-T", str(options.seconds)]
-        + ["-h", "127.0.0.1", "-p", str(way.port), "-U", way.user, way.database],
+        [*pgbench, "-h", "127.0.0.1", "-p", str(way.port), "-U", way.user, way.database],
         env={"PGPASSWORD": way.password, "PATH": "/usr/bin:/bin", "PGSSLMODE": "disable"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    speed = re.search(r"tps = ([\d.]+)", done.stdout)
-    count = re.search(r"actually processed: (\d+)", done.stdout)
-    assert done.returncode == 0 and speed and count, f"{way.name}: {done.stdout}{done.stderr}"
-    return float(speed.group(1)), int(count.group(1))
-
-
-def _cpu(pid: int | None) -> float:
-    """CPU seconds of a process with all its threads."""
-    if pid is None:
-        return 0.0
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
-def _haproxy(root: Path, server: Postgres) -> tuple[subprocess.Popen[bytes], int]:
-    port = free_port()
-    config = root / "haproxy.cfg"
-    config.write_text(
-        f"global\n nbthread 1\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
-        f"listen l\n bind 127.0.0.1:{port}\n server s 127.0.0.1:{server.port}\n"
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    return _started(["haproxy", "-db", "-f", str(config)]), port
+    assert done.returncode == 0, f"{way.name}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
-def _pgbouncer(root: Path, server: Postgres) -> tuple[subprocess.Popen[bytes], int]:
-    port = free_port()
-    (root / "users.txt").write_text(f'"{server.user}" "{server.password}"\n')
-    config = root / "pgbouncer.ini"
-    config.write_text(
-        f"[databases]\nbench = host=127.0.0.1 port={server.port} dbname=bench\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
-        f"listen_port={port}\nauth_type=plain\nauth_file={root}/users.txt\npool_mode=session\nmax_client_conn=200\n"
-        "default_pool_size=100\nunix_socket_dir=\n"
-    )
-    for path in (root / "users.txt", config):
-        own(path)
-    return _started(["pgbouncer", str(config)], **account()), port
+def _page(measured: dict[str, Rounds], options: argparse.Namespace, *, holds: bool, load: float, version: str) -> str:
+    verdict = "holds" if holds else "does NOT hold, so the rows of tidegate are left out"
+    lines = [
+        WORDS.format(**vars(options)),
+        f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, PostgreSQL {version}. Load average before the run: {load:.1f}"
+        f"{' (the machine was shared)' if load > 0.5 else ''}. The log of the run {verdict}.",
+        "",
+        "| load | way | transactions/s | of direct | CPU µs |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for name, rounds in measured.items():
+        lines += [_row(name, way, rounds) for way in rounds if holds or way != "tidegate"]
+    return "\n".join(lines)
 
 
-def _started(command: list[str], **how: object) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
-    time.sleep(1)
-    assert process.poll() is None, f"{command[0]} did not start"
-    return process  # type: ignore[no-any-return]
+def _row(load: str, way: str, rounds: Rounds) -> str:
+    ratios = [one.rate / direct.rate for one, direct in zip(rounds[way], rounds["direct"], strict=True)]
+    rate, cost = (statistics.median(values) for values in zip(*((w.rate, w.cost) for w in rounds[way]), strict=True))
+    return f"| {load} | {way} | {rate:,.0f} | {statistics.median(ratios):.1%} | {f'{cost:,.0f}' if cost else ''} |"
 
 
-def _verified(gateway: Gateway) -> bool:
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "audit", "verify", str(gateway.data), "--trust", str(gateway.data / "trust.txt")],
-        capture_output=True, text=True, check=False, env=dict(os.environ),
-    )  # fmt: skip
-    if done.returncode:
-        print(done.stdout, done.stderr, file=sys.stderr)
-    return done.returncode == 0
-
-
-def _print(
-    cells: dict[str, dict[str, list[tuple[float, float]]]], ways: list[Way], options: argparse.Namespace, verified: bool
-) -> None:
-    def ratio(mode: str, way: Way) -> float:
-        pairs = zip(cells[mode][way.name], cells[mode]["direct"], strict=True)
-        return statistics.median(one[0] / direct[0] for one, direct in pairs)
-
-    def cost(mode: str, way: Way) -> float:
-        return statistics.median(one[1] for one in cells[mode][way.name])
-
-    column: Callable[[str], str] = lambda mode: f"{mode + ': / direct':>20} {'CPU us':>8}"  # noqa: E731
-    print(f"\npgbench -S, {options.clients} clients, {options.rounds} rounds of {options.seconds} s, medians; log verifies: {verified}")
-    print(f"{'':12}" + "".join(column(mode) for mode in MODES))
-    for way in ways:
-        if way.name != "tidegate" or verified:
-            print(f"{way.name:12}" + "".join(f"{ratio(mode, way):20.2f} {cost(mode, way):8.0f}" for mode in MODES))
+def _machine() -> str:
+    """Processor, cores, and the Python that runs the gateway."""
+    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    model = found[1].strip() if found else platform.machine()
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

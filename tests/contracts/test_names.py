@@ -13,7 +13,6 @@ ROAD = "on the road of every statement of the end-to-end tests"
 
 REASONS = {
     "tidegate.app": "the composition root: started as a process by the end-to-end tests",
-    "tidegate.gateway.listener": "accepts connections in every end-to-end test",
     "tidegate.cli.serve": "one call into app, started as a process by the end-to-end tests",
     "tidegate.cli.demo.stage": "brings everything up in tests/e2e/test_demo.py",
     "tidegate.cli.demo.story": "played by tests/e2e/test_demo.py",

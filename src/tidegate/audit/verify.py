@@ -15,7 +15,8 @@ import json
 import re
 import struct
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -82,6 +83,13 @@ class Report:
 
 class Fault(Exception):
     """A sentence that says why something cannot be read; never leaves this module."""
+
+
+def _read(path: Path) -> bytes:
+    """A plain file's bytes: a pipe put in its place must not keep the verifier waiting. Raises OSError."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 # Ed25519, RFC 8032 section 5.1, verification only.
@@ -227,20 +235,25 @@ class Tree:
 
     def __init__(self) -> None:
         self.size = 0
-        self.rows: list[list[bytes]] = []
+        self.rows: list[list[bytes]] = [[]]
 
-    def add(self, leaf: bytes) -> Iterator[tuple[int, int, list[bytes]]]:
+    def add(self, leaf: bytes) -> Sequence[tuple[int, int, list[bytes]]]:
         """Add a leaf hash; gives (level, number, hashes) of each tile that this fills."""
         self.size += 1
-        for level in range(len(self.rows) + 1):
-            if level == len(self.rows):
+        self.rows[0].append(leaf)
+        return self._filled() if len(self.rows[0]) == WIDTH else ()
+
+    def _filled(self) -> list[tuple[int, int, list[bytes]]]:
+        tiles = []
+        for level, row in enumerate(self.rows):
+            if len(row) < WIDTH:
+                break
+            tiles.append((level, (self.size >> (8 * level + 8)) - 1, row))
+            self.rows[level] = []
+            if level + 1 == len(self.rows):
                 self.rows.append([])
-            self.rows[level].append(leaf)
-            if len(self.rows[level]) < WIDTH:
-                return
-            row, self.rows[level] = self.rows[level], []
-            yield level, (self.size >> (8 * level + 8)) - 1, row
-            leaf = _fold(row)
+            self.rows[level + 1].append(_fold(row))
+        return tiles
 
     def root(self) -> bytes:
         """The root so far: the complete subtrees from the smallest to the largest, hashed together."""
@@ -257,6 +270,13 @@ class Tree:
         for peak in peaks[1:]:
             value = _node_hash(peak, value)
         return value
+
+
+def _root(hashes: Sequence[bytes]) -> bytes:
+    tree = Tree()
+    for digest in hashes:
+        tree.add(digest)
+    return tree.root()
 
 
 def _tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
@@ -285,20 +305,39 @@ def _no_float(text: str) -> NoReturn:
     raise Fault(f"the entry holds {text[:20]}, which is no integer")
 
 
-def _restricted(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(re.fullmatch("[a-z][a-z0-9_]*", key) and _restricted(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_restricted, value))
-    return not isinstance(value, int) or -(2**53) < value < 2**53
+def _integer(text: str) -> int:
+    number = int(text) if len(text) < 20 else 2**53
+    if not -(2**53) < number < 2**53:
+        raise Fault(f"the entry holds {text[:20]}, which is too large")
+    return number
+
+
+_KEY = re.compile("[a-z][a-z0-9_]*")
+_known: set[str] = set()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object with the keys that entries may have; doubles show when it is written again."""
+    found = dict(pairs)
+    if not _known.issuperset(found):
+        if not all(map(_KEY.fullmatch, found)):
+            raise Fault("the entry is not in canonical form")
+        if len(_known) < 1000:
+            _known.update(found)
+    return found
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_no_float, parse_constant=_no_float
+).decode
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 def read_entry(entry: bytes) -> dict[str, Any]:
     """The leaf in ``entry``. Raises Fault when its bytes are not the canonical ones."""
     try:
-        leaf = json.loads(entry.decode(), parse_float=_no_float, parse_constant=_no_float)
-        again = json.dumps(leaf, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-        canonical = again == entry and isinstance(leaf, dict) and _restricted(leaf) and len(entry) <= 32_768
+        leaf = _decode(entry.decode())
+        canonical = _encode(leaf).encode() == entry and isinstance(leaf, dict) and len(entry) <= 32_768
     except (ValueError, RecursionError):
         raise Fault("the entry is not JSON") from None
     if not canonical:
@@ -313,8 +352,8 @@ _RECORD = struct.Struct(">IB3sQ32s")
 _PLAUSIBLE = re.compile(rb"(?=[\x01-\x03]\0\0\0)")
 
 
-def _record(data: bytes, at: int) -> tuple[int, int, bytes, int] | None:
-    """Type, number, payload and end of the valid record at ``at``."""
+def _record(data: bytes, at: int) -> tuple[int, int, bytes, bytes, int] | None:
+    """Type, number, payload, hash and end of the valid record at ``at``."""
     if at + _RECORD.size > len(data):
         return None
     size, kind, zero, number, digest = _RECORD.unpack_from(data, at)
@@ -323,25 +362,43 @@ def _record(data: bytes, at: int) -> tuple[int, int, bytes, int] | None:
     if kind not in (1, 2, 3) or zero != b"\0\0\0" or end > len(data) or any(data[start + size : end]):
         return None
     payload = data[start : start + size]
-    return (kind, number, payload, end) if _leaf_hash(payload) == digest else None
+    return (kind, number, payload, digest, end) if _leaf_hash(payload) == digest else None
 
 
 class Wal:
-    """The leaves of a write-ahead log; ``torn`` counts bytes of a torn tail, ``lost`` records that were synced."""
+    """The leaves of a write-ahead log, and the frames of recordings that may not be in their files yet.
 
-    def __init__(self, directory: Path, origin: str) -> None:
-        self.leaves: list[bytes] = []
+    ``first`` is the index of the first leaf; ``hashes`` are those of the leaves that the checkpoint of ``size`` leaves
+    covers, ``tail`` the entries after them. ``torn`` counts bytes of a torn tail, ``lost`` records that were synced.
+    """
+
+    def __init__(self, directory: Path, origin: str, size: int) -> None:
+        self.first: int | None = None
+        self.hashes: list[bytes] = []
+        self.tail: list[bytes] = []
+        self.frames: dict[tuple[str, int], bytes] = {}
         self.torn = self.lost = 0
+        self._size = size
         self._last = 0
         mark = directory / "synced"
         held = mark.read_bytes() if mark.is_file() else b""
         self._synced = int.from_bytes(held, "big") if len(held) == 8 else None
         shard = hashlib.sha256(origin.encode()).digest()[:16]
         for path in sorted(directory.glob("*.wal")):
-            self._read(path.name, path.read_bytes(), shard)
+            self._segment(path.name, _read(path), shard)
         self.lost = max(0, (self._synced or 0) - self._last)
 
-    def _read(self, name: str, data: bytes, shard: bytes) -> None:
+    @property
+    def end(self) -> int:
+        """The number of leaves of the log, as far as it is known here."""
+        return (self.first or 0) + len(self.hashes) + len(self.tail)
+
+    def hash(self, index: int) -> bytes | None:
+        """The hash of leaf ``index``, if it is here and the checkpoint covers it."""
+        at = index - (self.first or 0)
+        return self.hashes[at] if 0 <= at < len(self.hashes) else None
+
+    def _segment(self, name: str, data: bytes, shard: bytes) -> None:
         at = 0
         if not self.torn and len(data) >= _SEGMENT.size:
             magic, version, zero, first, found, rest = _SEGMENT.unpack_from(data)
@@ -349,13 +406,31 @@ class Wal:
             if known and (not self._last or first == self._last + 1):
                 self._last, at = first - 1, _SEGMENT.size
         while at and (record := _record(data, at)) and record[1] == self._last + 1:
-            if record[0] == 1:
-                self.leaves.append(record[2])
-            self._last, at = record[1], record[3]
+            kind, self._last, payload, digest, at = record
+            if kind == 1:
+                self._leaf(payload, digest)
+            elif kind == 2:
+                self._frame(payload, digest)
         rest = data[at:].rstrip(b"\0")
         self.torn += len(rest)
         if rest and (self._synced is None or self._last < self._synced):
             self._refuse_a_hole(name, data, at)
+
+    def _leaf(self, entry: bytes, digest: bytes) -> None:
+        """A leaf that the tree has is known by its hash; of the first and the others the index is read."""
+        if self.first is None:
+            self.first = _number(read_entry(entry), "i")
+        elif self.end >= self._size and _number(read_entry(entry), "i") != self.end:
+            raise Fault(f"leaf {_number(read_entry(entry), 'i')} stands where leaf {self.end} should")
+        if self.end < self._size:
+            self.hashes.append(digest)
+        else:
+            self.tail.append(entry)
+
+    def _frame(self, chunk: bytes, digest: bytes) -> None:
+        found = _frame_at(chunk, _preamble(chunk) if chunk.startswith(b"TGREC") else 0)
+        if found is not None:
+            self.frames[f"{found.sid}.{TRACKS[found.track]}", found.number] = digest
 
     def _refuse_a_hole(self, name: str, data: bytes, at: int) -> None:
         """Raise Fault when a valid record follows the break at ``at``."""
@@ -366,6 +441,67 @@ class Wal:
                 raise Fault(
                     f"wal/{name}, byte {at}: record {self._last + 1} is missing or damaged, record {record[1]} is whole"
                 )
+
+
+# Recordings, docs/spec/recording.md: what can be checked without a key.
+
+TRACKS = ("agent", "upstream")
+TRAILER = 0xFFFF_FFFF
+_FILE = struct.Struct(">8sHHI")
+_FRAME = struct.Struct(">4sI12xI16xBBH16sB3x")
+
+
+class _Place(NamedTuple):
+    number: int
+    sid: uuid.UUID
+    track: int
+    end: int
+
+
+def _preamble(data: bytes) -> int:
+    """The length of the file header at the start of ``data``; 0 when there is none."""
+    if len(data) < 64:
+        return 0
+    magic, version, _, size = _FILE.unpack_from(data)
+    return 64 + int(size) if (magic, version) == (b"TGREC\r\n\x01", 1) and size <= 16_384 else 0
+
+
+def _frame_at(data: bytes, at: int) -> _Place | None:
+    """The frame whose header stands at ``at``."""
+    if at + _FRAME.size > len(data):
+        return None
+    magic, number, size, _, _, _, sid, track = _FRAME.unpack_from(data, at)
+    if magic != b"TGFR" or track >= len(TRACKS) or size > 2**18:
+        return None
+    return _Place(number, uuid.UUID(bytes=sid), track, at + _FRAME.size + size)
+
+
+def read_frames(path: Path) -> tuple[str, list[bytes], bool]:
+    """Session and track that the frames name, their hashes, and whether the file ends with its trailer.
+
+    Raises Fault when something else than one recording is in the file, OSError.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    name, hashes, ended = "", list[bytes](), False
+    with path.open("rb") as file:
+        head = file.read(64)
+        head += file.read(max(0, _preamble(head) - 64))
+        while fixed := file.read(_FRAME.size):
+            place = _frame_at(fixed, 0)
+            if place is None or ended or place.number not in (len(hashes), TRAILER):
+                raise Fault(f"frame {len(hashes)} is damaged, missing or out of order")
+            body = file.read(place.end - _FRAME.size)
+            if len(body) < place.end - _FRAME.size:
+                raise Fault(f"frame {len(hashes)} is cut short")
+            if name not in ("", f"{place.sid}.{TRACKS[place.track]}"):
+                raise Fault(f"frame {len(hashes)} is of another recording")
+            name = f"{place.sid}.{TRACKS[place.track]}"
+            ended = place.number == TRAILER
+            if not ended:
+                hashes.append(_leaf_hash(head + fixed + body))
+            head = b""
+    return name, hashes, ended
 
 
 # What the leaves say, taken together.
@@ -382,6 +518,47 @@ def _number(leaf: dict[str, Any], name: str) -> int:
 
 
 Say = Callable[[str, int, str, int], None]
+Seal = tuple[int, str]
+"""Number of frames of a recording's track, and the root over their hashes in hex."""
+
+_FORWARDED = frozenset({"ok", "error", "skipped"})
+_EARLY = 10_000_000
+"""Microseconds by which the start of a session may be later than the end of its grant: it is checked, then written."""
+
+
+def _subjects(leaf: dict[str, Any], name: str) -> list[str]:
+    value = leaf.get(name)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+class Session:
+    """What the leaves of a session have said so far; ``intents`` are open, ``seals`` pin its recording by track."""
+
+    __slots__ = ("act", "barred", "boot", "counter", "ended", "grant", "intents", "resource", "seals", "start")
+
+    def __init__(self, start: int, leaf: dict[str, Any]) -> None:
+        self.start = start
+        self.boot = _text(leaf, "b")
+        self.act = leaf.get("act")
+        self.grant = _text(leaf, "gid")
+        self.resource = _text(leaf, "res")
+        self.barred = ""
+        self.counter = 0
+        self.ended = False
+        self.intents: dict[int, str] = {}
+        self.seals: dict[str, Seal] = {}
+
+
+@dataclass(slots=True)
+class Approval:
+    """What the leaves have said of an approval; ``yes`` are the subjects who granted it."""
+
+    session: str
+    digest: str
+    intents: list[Any]
+    needs: list[Any]
+    yes: set[str]
+    over: str = ""
 
 
 class Population:
@@ -392,11 +569,17 @@ class Population:
         self._boot = self._kind = ""
         self._moment = 0
         self._unclean = False
-        self._counters: dict[str, int] = {}
+        self._people: dict[str, list[str]] = {}
+        self._grants: dict[str, tuple[int, dict[str, Any]]] = {}
         self._ended: set[str] = set()
-        self._granted: set[str] = set()
-        self._used: set[str] = set()
-        self.open: dict[int, str] = {}
+        self._approvals: dict[str, Approval] = {}
+        self._permitted: set[int] = set()
+        self.sessions: dict[str, Session] = {}
+
+    @property
+    def open(self) -> list[int]:
+        """Intents of sessions that are open."""
+        return sorted(intent for session in self.sessions.values() for intent in session.intents)
 
     def feed(self, index: int, leaf: dict[str, Any]) -> None:
         """Take in the next leaf."""
@@ -408,10 +591,24 @@ class Population:
         if kind not in KINDS:
             self._say("kinds", ALTERED, f"its kind {kind[:40]!r} is not known", index)
         self._time(index, kind, leaf)
-        self._operation(index, kind, leaf)
-        self._session(index, kind, leaf)
-        self._approval(index, kind, _text(leaf, "ap"))
+        session = self._session(index, kind, leaf) if "sid" in leaf else None
+        group = kind.partition(".")[0]
+        if group == "op":
+            self._operation(index, kind, leaf, session)
+        elif group == "approval":
+            self._approval(index, kind, leaf, session)
+        elif group in ("identity", "grant", "token"):
+            self._authority(kind, index, leaf)
+        if kind == "session.end" and session is not None:
+            self._session_end(index, leaf, session)
         self._kind = kind
+
+    def finish(self) -> None:
+        """Say which sessions of processes that are gone have no end."""
+        for sid, session in self.sessions.items():
+            if not session.ended and session.boot != self._boot:
+                what = f"session {sid[:36]} has no end, although the gateway was started again since"
+                self._say("sessions", INCOMPLETE, what, session.start)
 
     def _time(self, index: int, kind: str, leaf: dict[str, Any]) -> None:
         boot, moment = _text(leaf, "b"), _number(leaf, "m")
@@ -431,43 +628,139 @@ class Population:
             self._say("heartbeats", INCOMPLETE, "a restart without log.stop before it and without log.recovered", index)
         self._boot, self._moment = boot, moment
 
-    def _session(self, index: int, kind: str, leaf: dict[str, Any]) -> None:
-        if "sid" not in leaf:
-            return
+    def _session(self, index: int, kind: str, leaf: dict[str, Any]) -> Session:
         sid, counter = _text(leaf, "sid"), _number(leaf, "n")
-        expected = self._counters.get(sid, 0) + 1
-        if counter != expected or sid in self._ended:
-            what = "its session has ended" if sid in self._ended else f"it is number {counter}, not {expected}"
+        session = self.sessions.get(sid)
+        if session is None:
+            session = self.sessions[sid] = Session(index, leaf)
+            if kind == "session.start":
+                self._admission(index, leaf, session)
+            else:
+                self._say("sessions", INCOMPLETE, f"session {sid[:36]} has no start", index)
+        expected = session.counter + 1
+        if counter != expected or session.ended:
+            what = "its session has ended" if session.ended else f"it is number {counter}, not {expected}"
             self._say("sessions", INCOMPLETE, f"{what} (session {sid[:36]})", index)
-        self._counters[sid] = counter
-        if kind != "session.end":
-            return
-        self._ended.add(sid)
-        if _number(leaf, "total") != counter:
-            self._say("sessions", INCOMPLETE, f"the session ends with a total that is not {counter}", index)
-        for intent in [intent for intent, owner in self.open.items() if owner == sid]:
-            del self.open[intent]
-            self._say("intents", INCOMPLETE, f"the session ended at leaf {index} without its outcome", intent)
+        session.counter = counter
+        if leaf.get("act", session.act) != session.act:
+            self._say("sessions", ALTERED, "it is of another identity than its session", index)
+        if _text(leaf, "b") != session.boot and kind not in ("op.outcome", "session.end"):
+            self._say("sessions", ALTERED, "it is of another process than its session", index)
+        if kind == "rec.seal":
+            session.seals[_text(leaf, "track")] = (_number(leaf, "frames"), _text(leaf, "root"))
+        return session
 
-    def _operation(self, index: int, kind: str, leaf: dict[str, Any]) -> None:
-        if kind == "op.intent":
-            self.open[index] = _text(leaf, "sid")
+    def _session_end(self, index: int, leaf: dict[str, Any], session: Session) -> None:
+        session.ended = True
+        roots = leaf.get("rec")
+        for track, seal in roots.items() if isinstance(roots, dict) else ():
+            if isinstance(seal, dict):
+                session.seals[track] = (_number(seal, "frames"), _text(seal, "root"))
+        if _number(leaf, "total") != session.counter:
+            self._say("sessions", INCOMPLETE, f"the session ends with a total that is not {session.counter}", index)
+        for intent in session.intents:
+            self._say("intents", INCOMPLETE, f"the session ended at leaf {index} without its outcome", intent)
+        session.intents.clear()
+
+    def _admission(self, index: int, leaf: dict[str, Any], session: Session) -> None:
+        """No grant, no connection; a session that began after its end is closed without an operation."""
+        if not session.grant:
+            return
+        at, grant = self._grants.get(session.grant, (-1, {}))
+        if (grant.get("act"), grant.get("res")) != (session.act, session.resource) or leaf.get("gl", at) != at:
+            self._say("grants", ALTERED, f"its grant {session.grant[:40]} was not given before to this identity", index)
+        elif _number(leaf, "t") > _number(grant, "exp") + _EARLY:
+            self._say("grants", ALTERED, f"its grant {session.grant[:40]} had expired", index)
+        chain = _subjects(leaf, "act")
+        session.barred = next(
+            (id for id in (session.grant, _text(leaf, "jti"), *chain) if id in self._ended),
+            "",
+        )
+
+    def _authority(self, kind: str, index: int, leaf: dict[str, Any]) -> None:
+        if kind == "identity.bound" and isinstance(leaf.get("groups"), list):
+            self._people[_text(leaf, "sub")] = _subjects(leaf, "groups")
+            self._ended.discard(_text(leaf, "sub"))
+        elif kind == "grant.activated":
+            self._grants[_text(leaf, "gid")] = (index, leaf)
+        ends = {"identity.disabled": "sub", "grant.revoked": "gid", "token.revoked": "jti"}
+        if kind in ends:
+            self._ended.add(_text(leaf, ends[kind]))
+
+    def _operation(self, index: int, kind: str, leaf: dict[str, Any], session: Session | None) -> None:
+        if session is None:
+            self._say("intents", INCOMPLETE, "it is an operation of no session", index)
+        elif kind == "op.intent":
+            session.intents[index] = _text(leaf, "req")
+            if session.barred:
+                self._say("grants", ALTERED, f"an operation, although {session.barred[:40]} had been ended", index)
         elif kind == "op.outcome":
             intent = _number(leaf, "of")
-            if self.open.pop(intent, None) != _text(leaf, "sid"):
+            verdict = session.intents.pop(intent, None)
+            if verdict is None:
                 self._say(
                     "intents", INCOMPLETE, f"it closes leaf {intent}, which is no open intent of its session", index
                 )
+            elif _text(leaf, "st") in _FORWARDED and (
+                verdict == "refuse" or (verdict == "hold" and intent not in self._permitted)
+            ):
+                why = "was refused" if verdict == "refuse" else "was held and no approval for it was used"
+                self._say("verdicts", ALTERED, f"the operation of leaf {intent} {why}, yet it was executed", index)
+            self._permitted.discard(intent)
 
-    def _approval(self, index: int, kind: str, approval: str) -> None:
-        if kind == "approval.granted":
-            self._granted.add(approval)
-        elif kind == "approval.used":
-            if approval not in self._granted:
-                self._say("approvals", ALTERED, f"approval {approval[:40]} is used but was not granted before", index)
-            if approval in self._used:
-                self._say("approvals", ALTERED, f"approval {approval[:40]} is used a second time", index)
-            self._used.add(approval)
+    def _approval(self, index: int, kind: str, leaf: dict[str, Any], session: Session | None) -> None:
+        id, step = _text(leaf, "ap"), kind.partition(".")[2]
+        approval = self._approvals.get(id)
+        wrong = ""
+        if step == "requested":
+            wrong = "is requested a second time" if approval else ""
+            of, needs = leaf.get("of"), leaf.get("need")
+            self._approvals[id] = approval = Approval(
+                _text(leaf, "sid"),
+                _text(leaf, "dg"),
+                of if isinstance(of, list) else [],
+                needs if isinstance(needs, list) else [],
+                set(),
+            )
+        elif approval is None:
+            wrong = f"is {step} but was not requested before"
+        elif approval.session != _text(leaf, "sid") or leaf.get("dg", approval.digest) != approval.digest:
+            wrong = f"is {step} for something else than was requested"
+        elif step == "granted":
+            wrong = self._granted(approval, _text(leaf, "by"), session)
+        elif step == "used":
+            wrong = self._used(approval, leaf)
+        elif step != "shown":
+            approval.over = approval.over or step
+        if wrong:
+            self._say("approvals", ALTERED, f"approval {id[:40]} {wrong}", index)
+
+    def _granted(self, approval: Approval, by: str, session: Session | None) -> str:
+        """What is wrong with this yes; nothing else makes it count."""
+        if by in _subjects({"act": session.act if session else []}, "act"):
+            return "is granted by somebody in the requester's own chain"
+        if by not in self._people:
+            return "is granted by nobody that the log knows"
+        if by in self._ended:
+            return "is granted by somebody who is disabled"
+        approval.yes.add(by)
+        return ""
+
+    def _used(self, approval: Approval, leaf: dict[str, Any]) -> str:
+        if approval.over:
+            return "is used a second time" if approval.over == "used" else f"is used although it is {approval.over}"
+        approval.over = "used"
+        if not approval.yes:
+            return "is used but was not granted before"
+        if leaf.get("of", approval.intents) != approval.intents:
+            return "is used for something else than was requested"
+        for need in approval.needs:
+            groups = set(_subjects(need, "groups")) if isinstance(need, dict) else set()
+            count = _number(need, "count") if isinstance(need, dict) else 1
+            if sum(1 for by in approval.yes if groups & set(self._people[by])) < max(1, count):
+                return f"is used without {count} of {' or '.join(sorted(groups))[:80]}"
+        self._permitted.update(intent for intent in approval.intents if isinstance(intent, int))
+        return ""
 
 
 # The examination.
@@ -486,9 +779,16 @@ CHECKS = {
     "heartbeats": "there is no gap in time",
     "sessions": "every session's events are numbered without a gap",
     "intents": "every intent has its outcome",
-    "approvals": "every approval was granted before its use and used once",
+    "grants": "every session had a grant, and none went on after its end",
+    "verdicts": "nothing refused was executed, and nothing held without its approval",
+    "approvals": "every approval was asked for, granted by others, and used once",
+    "recordings": "every recording has the frames that the log names",
 }
 """The checks in the order of the report, and what it means that one holds."""
+
+
+_NAMED = 1000
+"""Findings of one check that are told one by one; the others are counted."""
 
 
 class Examination:
@@ -505,8 +805,8 @@ class Examination:
         self._checkpoint: Checkpoint | None = None
         self._tree = Tree()
         self._named = ""
-        self._wal: dict[int, bytes] = {}
-        self._pending = 0
+        self._wal: Wal | None = None
+        self._counts: dict[str, int] = {}
 
     def run(self) -> Report:
         """Everything that can be checked, in order."""
@@ -522,6 +822,8 @@ class Examination:
         self._read_wal(checkpoint)
         population = Population(self._say)
         roots = self._read_entries(log, checkpoint.size, population, {k.size for _, k in kept})
+        population.finish()
+        self._read_recordings(population.sessions)
         self._compare_root(checkpoint)
         vkey = self._trusted(checkpoint)
         self._compare_signature(checkpoint, vkey)
@@ -538,7 +840,7 @@ class Examination:
         if len(logs) > 1:
             self._say("checkpoint", ALTERED, "there is more than one shard; only the newest is examined")
         try:
-            self.note = (logs[-1] / "checkpoint").read_bytes()
+            self.note = _read(logs[-1] / "checkpoint")
         except OSError:
             raise Fault("it is missing") from None
         return logs[-1]
@@ -547,7 +849,7 @@ class Examination:
         kept = []
         for path in self._seen:
             try:
-                kept.append((path, read_checkpoint(path.read_bytes())))
+                kept.append((path, read_checkpoint(_read(path))))
             except (Fault, OSError) as fault:
                 self._say("seen", USAGE, f"{path} is no checkpoint: {fault}")
         return kept
@@ -562,20 +864,15 @@ class Examination:
             )
             return
         try:
-            wal = Wal(directory, checkpoint.origin)
-            first = _number(read_entry(wal.leaves[0]), "i") if wal.leaves else 0
-            for expected, entry in enumerate(wal.leaves, first):
-                index = _number(read_entry(entry), "i")
-                if index != expected or first > checkpoint.size:
-                    raise Fault(f"leaf {index} stands where leaf {min(expected, checkpoint.size)} should")
-                if index < checkpoint.size:
-                    self._wal[index] = _leaf_hash(entry)
-            self._pending = first + len(wal.leaves) - checkpoint.size
-            if self._pending < 0:
-                raise Fault(f"it ends {-self._pending} leaves before the checkpoint does")
+            wal = Wal(directory, checkpoint.origin, checkpoint.size)
+            if (wal.first or 0) > checkpoint.size:
+                raise Fault(f"leaf {wal.first} stands where leaf {checkpoint.size} should")
+            if wal.end < checkpoint.size:
+                raise Fault(f"it ends {checkpoint.size - wal.end} leaves before the checkpoint does")
         except (Fault, OSError) as fault:
             self._say("wal", ALTERED, f"the write-ahead log is corrupt: {fault}")
             return
+        self._wal = wal
         if wal.torn:
             self.unproven.append(f"The write-ahead log ends in {wal.torn} bytes of a record that was never finished.")
         if wal.lost:
@@ -620,7 +917,7 @@ class Examination:
 
     def _read_leaf(self, log: Path, index: int, entry: bytes, population: Population) -> None:
         digest = _leaf_hash(entry)
-        if self._wal.get(index, digest) != digest:
+        if self._wal is not None and self._wal.hash(index) not in (None, digest):
             self._say("wal", ALTERED, "the write-ahead log has another entry than the tree", index)
         try:
             leaf = read_entry(entry)
@@ -640,6 +937,8 @@ class Examination:
             return
         if len(data) not in (32 * len(row), 32 * WIDTH):
             self._say("tiles", ALTERED, f"{path} is too long")
+        if data.startswith(b"".join(row)):
+            return
         for at, digest in enumerate(row):
             if data[32 * at : 32 * at + 32] != digest:
                 leaf = (number * WIDTH + at) << (8 * level)
@@ -654,10 +953,50 @@ class Examination:
         """A bundle or tile; the full one does where a partial one was superseded."""
         for path in (_tile_path(level, number, width), _tile_path(level, number)):
             try:
-                return (log / path).read_bytes()
+                return _read(log / path)
             except OSError:
                 continue
         return None
+
+    def _read_recordings(self, sessions: dict[str, Session]) -> None:
+        """Compare each track with the newest root that the log holds of it."""
+        files = {path.name.removesuffix(".gwrec"): path for path in self._directory.glob("rec/*/*/*/*.gwrec")}
+        wanted = {
+            f"{sid}.{track}": (session, seal)
+            for sid, session in sessions.items()
+            for track, seal in session.seals.items()
+        }
+        if not files and wanted:
+            self._skipped.add("recordings")
+            self.unproven.append(f"There are no recordings here; the log names {len(wanted)}.")
+            return
+        for name, (session, seal) in wanted.items():
+            try:
+                self._compare_recording(name, files.pop(name), session, seal)
+            except KeyError:
+                self._say("recordings", INCOMPLETE, f"the recording {name[:50]} is missing", session.start)
+            except (Fault, OSError) as fault:
+                self._say("recordings", ALTERED, f"the recording {name[:50]} cannot be read: {fault}", session.start)
+        strangers = sum(1 for name in files if name.partition(".")[0] not in sessions)
+        if strangers:
+            self.unproven.append(f"{strangers} recordings are of sessions that no sealed leaf names.")
+
+    def _compare_recording(self, name: str, path: Path, session: Session, seal: Seal) -> None:
+        """Frames that a crash kept from the file are taken from the write-ahead log, as recovery will."""
+        found, hashes, _ = read_frames(path)
+        count, root = seal
+        while self._wal is not None and (more := self._wal.frames.get((name, len(hashes)))):
+            hashes.append(more)
+        if found not in ("", name):
+            raise Fault("it is the recording of another session or track")
+        if len(hashes) < count:
+            self._say("recordings", ALTERED, f"{name[:50]} has {len(hashes)} of {count} frames", session.start)
+        elif _root(hashes[:count]).hex() != root:
+            self._say(
+                "recordings", ALTERED, f"the frames of {name[:50]} do not have the root in the log", session.start
+            )
+        elif session.ended and len(hashes) > count:
+            self._say("recordings", ALTERED, f"{name[:50]} has more frames than the log says", session.start)
 
     def _compare_root(self, checkpoint: Checkpoint) -> None:
         if self._tree.size != checkpoint.size:
@@ -716,12 +1055,16 @@ class Examination:
             self._say("seen", UNTRUSTED, f"{path} is not signed by the key of this log")
 
     def _say_what_is_open(self, population: Population) -> None:
-        if self._pending:
-            self.unproven.append(f"{self._pending} leaves are not yet sealed: no checkpoint covers them.")
-        if population.open:
-            listed = ", ".join(map(str, list(population.open)[:20]))
+        if self._wal is not None and self._wal.tail:
+            self.unproven.append(f"{len(self._wal.tail)} leaves are not yet sealed: no checkpoint covers them.")
+        waiting = population.open
+        if waiting:
+            listed = ", ".join(map(str, waiting[:20]))
+            self.unproven.append(f"{len(waiting)} intents of open sessions have no outcome yet: leaves {listed}.")
+        inside = [str(path) for path in (self._trust, *self._seen) if path and self._holds(path)]
+        if inside:
             self.unproven.append(
-                f"{len(population.open)} intents of open sessions have no outcome yet: leaves {listed}."
+                f"{', '.join(inside)} lies in the data directory itself: who changed the log could have changed it too."
             )
         if self._trust is None:
             self.unproven.append(
@@ -739,15 +1082,20 @@ class Examination:
         )
         self.unproven.append("No log shows what its gateway was never told, or was made to leave out beforehand.")
 
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._directory.resolve())
+
     def _say(self, check: str, status: int, sentence: str, index: int | None = None) -> None:
-        self.findings.append(Finding(check, status, sentence, index))
+        self._counts[check] = self._counts.get(check, 0) + 1
+        if self._counts[check] <= _NAMED or status not in {f.status for f in self.findings if f.check == check}:
+            self.findings.append(Finding(check, status, sentence, index))
 
     def _report(self) -> Report:
         checks = []
         for name, holds in CHECKS.items():
             found = [finding for finding in self.findings if finding.check == name]
             if found:
-                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+                more = f" (and {self._counts[name] - 1} more)" if self._counts[name] > 1 else ""
                 checks.append(Check(False, name, f"{found[0]}{more}"))
             elif name not in self._skipped:
                 checks.append(Check(True, name, holds))

@@ -24,6 +24,10 @@ class Schema(Protocol):
     """A catalog in no protocol's words."""
 
     @property
+    def digest(self) -> bytes:
+        """Equal for equal content."""
+
+    @property
     def always(self) -> Mapping[Field, str]:
         """Fields that are sensitive on every resource of this kind."""
 
@@ -72,9 +76,10 @@ class Names(Generic[S]):
                     hint="A column was renamed or dropped: correct `tags` in tidegate.yaml.",
                     code="config.tags",
                 )
-            self.current, self.tags = schema, tags
             self._loaded = started
-            self.version += 1
+            if not self.version or schema.digest != self.current.digest:
+                self.current, self.tags = schema, tags
+                self.version += 1
 
 
 class Atlas:

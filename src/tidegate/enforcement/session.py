@@ -112,6 +112,7 @@ class Session:
         self._clock = clock
         self._mask_key = mask_key
         self._names: Names[Schema] | None = None
+        self._version = 0
         self._halted = halted
         self._progress: dict[Operation, Progress] = {}
         self._alerts: set[str] = set()
@@ -121,6 +122,7 @@ class Session:
     def learn(self, names: Names[Schema]) -> None:
         """Judge by what is known of the resource's objects."""
         self._names = names
+        self._version = names.version
 
     @property
     def names(self) -> Names[Schema]:
@@ -259,9 +261,10 @@ class Session:
     # inside
 
     def _decide(self, operation: Operation) -> tuple[Decision, bytes, Refuse | None]:
-        fresh = self.classify(operation.facts.text) if operation.facts.text else ()
-        if len(fresh) == 1:
-            operation.facts = fresh[0]
+        if self.redefined or self.names.version != self._version:
+            # Something may have been redefined since a prepared statement was understood: understand it anew.
+            fresh = self.classify(operation.facts.text) if operation.facts.text else ()
+            operation.facts = fresh[0] if len(fresh) == 1 else _blind(operation.facts)
         decision, facts = self._engine.decide(self.identity, self.resource, operation.facts)
         if decision.effect is Effect.REFUSE:
             return decision, facts, None

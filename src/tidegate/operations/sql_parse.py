@@ -4,6 +4,9 @@ The grammar is libpg_query (from the postgast wheel), called directly so that a 
 is six times slower. A node is a JSON object of one capitalised key, ``{"SelectStmt": {...}}``; a field whose type the
 grammar fixes is a bare object. Nothing here interprets a tree. Error texts quote the statement, which may hold values,
 so only the position of an error is passed on.
+
+The grammar recurses as deep as a statement is nested and does not look how much stack is left, so that a chain of
+operators could end the process. Nesting is bounded by length: a long text is read on a stack of its own, sized by it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +23,13 @@ from typing import Any, TypeAlias
 from tidegate.errors import AgentError
 
 Node: TypeAlias = dict[str, Any]
+
+STATEMENTS = 1_000
+"""The most statements one text may hold."""
+
+_SHALLOW = 16 * 1024
+_STACK = 256
+"""Bytes of stack for each byte of a longer text; a chain like ``1+1+1`` was measured to take 84."""
 
 
 class _Error(ctypes.Structure):
@@ -69,17 +80,20 @@ class Statement:
 def parse(text: str) -> tuple[Statement, ...]:
     """The statements in ``text``. Raises AgentError if the grammar does not accept it or it is nested too deep."""
     data = _encode(text)
-    result = _LIBRARY.pg_query_parse(data)
+    result = _with_room(_LIBRARY.pg_query_parse, data)
     try:
         tree = _load(result)
     finally:
         _LIBRARY.pg_query_free_parse_result(result)
-    return tuple(_statement(raw, data) for raw in tree.get("stmts", ()))
+    found = tree.get("stmts", ())
+    if len(found) > STATEMENTS:
+        raise AgentError(f"the text holds more than {STATEMENTS} statements", hint="Send them one by one.")
+    return tuple(_statement(raw, data) for raw in found)
 
 
 def parse_body(text: str) -> list[Node]:
     """The PL/pgSQL functions in a CREATE FUNCTION or DO statement. Raises AgentError as ``parse`` does."""
-    result = _LIBRARY.pg_query_parse_plpgsql(_encode(text))
+    result = _with_room(_LIBRARY.pg_query_parse_plpgsql, _encode(text))
     try:
         functions: list[Node] = _load(result)
     finally:
@@ -131,6 +145,23 @@ def _encode(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise AgentError("the statement is not valid Unicode", hint="Send UTF-8.") from None
+
+
+def _with_room(read: Callable[[bytes], Any], data: bytes) -> Any:
+    """The result of ``read``, with a stack that nesting cannot exhaust. Raises AgentError when there is no memory."""
+    if len(data) <= _SHALLOW:
+        return read(data)
+    found: list[Any] = []
+    before = threading.stack_size(len(data) * _STACK // 4096 * 4096)
+    try:
+        reader = threading.Thread(target=lambda: found.append(read(data)))
+        reader.start()
+    except RuntimeError:
+        raise AgentError("there is no memory to read so long a statement", hint="Split it.") from None
+    finally:
+        threading.stack_size(before)
+    reader.join()
+    return found[0]
 
 
 def _load(result: Any) -> Any:

@@ -7,7 +7,8 @@ the search path that sessions of this role begin with was read, under time-outs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from struct import error, unpack_from
@@ -41,7 +42,8 @@ Record = Callable[[str], None]
 class Schema:
     """One database's catalog and the classifier that reads statements by it; see ``enforcement.names.Schema``."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, digest: bytes) -> None:
+        self.digest = digest
         self._catalog = catalog
         self._classifier = Classifier(catalog)
         whole = {Field(name, "*"): tag for name, tag in HOLDS_VALUES.items()}
@@ -83,7 +85,16 @@ async def load(resource: Resource, database: str, password: str, record: Record)
         ) from None
     except EOFError:
         raise ResourceError("The server left while its catalog was read.", code="resource.catalog") from None
-    return Schema(await asyncio.to_thread(Catalog.build, rows))
+    return await asyncio.to_thread(build, rows)
+
+
+def build(rows: Mapping[str, Sequence[Sequence[str | None]]]) -> Schema:
+    """A schema of look-ups' rows; servers give rows in any order, so the digest is over sorted ones."""
+    whole = hashlib.sha256()
+    for name in sorted(rows):
+        for row in sorted(repr(row) for row in rows[name]):
+            whole.update(f"{name} {row}\n".encode())
+    return Schema(Catalog.build(rows), whole.digest())
 
 
 @asynccontextmanager

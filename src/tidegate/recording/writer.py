@@ -74,6 +74,7 @@ class Recorder:
 
         self._agent, self._upstream = track("agent"), track("upstream")
         self._upstream.first = self._agent.close_frame
+        self._rewritten = False
 
     def request(self, raw: bytes, forwarded: bytes) -> None:
         """What the agent sent, and what of it went upstream (nothing if it was refused)."""
@@ -97,21 +98,28 @@ class Recorder:
         self._agent.put(4, EVENT, text, self._now())
 
     def flush(self) -> None:
-        """Close open frames: everything so far has been written."""
+        """Close open frames: every byte so far has been written.
+
+        References of the upstream track to the agent track hold no bytes of their own and may wait for ``seals``.
+        """
         self._agent.close_frame()
-        self._upstream.close_frame()
+        if self._rewritten:
+            self._rewritten = False
+            self._upstream.close_frame()
 
     def position(self) -> tuple[int, int]:
         """Frame and plain offset at which the next bytes of the agent track land."""
         return self._agent.seq, self._agent.offset
 
     def seals(self) -> dict[str, tuple[int, str]]:
-        """For each track the frames closed so far and the hex root over their hashes."""
+        """For each track the frames and the hex root over their hashes, after closing what is open."""
+        self._agent.close_frame()
+        self._upstream.close_frame()
         return {name: self._track(name).seal() for name in TRACKS}
 
     def close(self, reason: str) -> dict[str, tuple[int, str]]:
         """Write what is open and the trailers; the final seals. Afterwards nothing can be recorded."""
-        self.flush()
+        self.seals()
         now = self._now()
         for name in TRACKS:
             self._track(name).close(reason, now)
@@ -127,6 +135,7 @@ class Recorder:
         now, same = self._now(), seen == behind
         pieces = self._agent.put_bytes(agent_direction, seen, now)
         if not same:
+            self._rewritten = True
             self._upstream.put_bytes(upstream_direction, behind, now)
             return
         for offset, size in pieces:

@@ -112,12 +112,11 @@ class Names:
 
     def ran(self, facts: Facts) -> None:
         """A statement is about to run: forget what it could rebind behind the protocol's back."""
-        if facts.verb is Verb.READ and not facts.effect:
-            return
+        # A read counts too: PREPARE and DECLARE of a read are reads, and so is what EXPLAIN EXECUTE shows.
         text = facts.text.lower()
-        if facts.verb is Verb.UNKNOWN or "prepare" in text:
+        if facts.verb is Verb.UNKNOWN or "prepare" in text or "deallocate" in text:
             self.statements.clear()
-        if facts.verb is Verb.UNKNOWN or "declare" in text:
+        if facts.verb is Verb.UNKNOWN or "declare" in text or "close" in text:
             self.portals.clear()
 
     def simple(self) -> None:

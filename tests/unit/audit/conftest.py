@@ -12,6 +12,8 @@ import pytest
 from tidegate.audit.log import Log
 from tidegate.audit.seal import Recipients
 from tidegate.clock import SystemClock
+from tidegate.recording.shelf import Shelf
+from tidegate.recording.writer import Recorder
 
 Opener = Callable[..., Log]
 
@@ -70,3 +72,26 @@ def fill(open_log: Opener) -> Callable[[int], Path]:
         return asyncio.run(story())
 
     return filler
+
+
+@pytest.fixture
+def recorded(open_log: Opener, tmp_path: Path) -> Callable[[], dict[str, Path]]:
+    """A recorded session in a log that then stops; gives its files by track. Each call adds one."""
+
+    async def story() -> dict[str, Path]:
+        log = open_log(chunks=Shelf(tmp_path / "data"))
+        log.start()
+        sid = SystemClock().session_id()
+        vault = log.vault(sid)
+        keys = {track: vault.frame_key(track) for track in ("agent", "upstream")}
+        recorder = Recorder(sid, header={"res": "shop"}, keys=keys, write=log.append_chunk, clock=SystemClock())
+        log.append("session.start", {"sid": str(sid), "n": 1})
+        for number in range(5):
+            recorder.request(b"ask %d" % number, b"asked %d" % number)
+            recorder.flush()
+        seals = {name: {"frames": frames, "root": root} for name, (frames, root) in recorder.close("left").items()}
+        log.append("session.end", {"sid": str(sid), "n": 2, "total": 2, "rec": seals})
+        await log.stop("test")
+        return Shelf(tmp_path / "data").find(sid)
+
+    return lambda: asyncio.run(story())

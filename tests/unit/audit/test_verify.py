@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -244,6 +245,32 @@ def test_an_entry_in_another_form_is_altered(tmp_path: Path, entry: bytes) -> No
 
 
 START, END = {"k": "session.start", "sid": "s", "n": 1}, {"k": "session.end", "sid": "s", "n": 2, "total": 2}
+CHAIN = ["u_alice", "a_coder"]
+BOUND = [{"k": "identity.bound", "sub": name, "groups": ["dba"]} for name in ("u_alice", "u_bob", "u_dave")]
+GRANT = {"k": "grant.activated", "gid": "g", "act": CHAIN, "res": "shop", "exp": 2 * 10**15}
+BEGUN = {"k": "session.start", "sid": "s", "act": CHAIN, "gid": "g", "res": "shop", "jti": "tk"}
+ASKED = {"k": "approval.requested", "sid": "s", "ap": "a", "dg": "d", "of": [6]}
+NEED = [{"groups": ["dba"], "count": 2, "rule": "r"}]
+YES, DAVE = ({"k": "approval.granted", "sid": "s", "ap": "a", "dg": "d", "by": by} for by in ("u_bob", "u_dave"))
+USED = {"k": "approval.used", "sid": "s", "ap": "a", "dg": "d", "of": [6]}
+
+
+def intent(verdict: str) -> dict[str, Any]:
+    return {"k": "op.intent", "sid": "s", "act": CHAIN, "req": verdict}
+
+
+def outcome(status: str = "ok") -> dict[str, Any]:
+    return {"k": "op.outcome", "sid": "s", "of": 6, "st": status}
+
+
+def lived(
+    *events: dict[str, Any], start: dict[str, Any] = BEGUN, grant: dict[str, Any] = GRANT
+) -> list[dict[str, Any]]:
+    """People, a grant (leaf 4), a session's start (5), and ``events`` from leaf 6 on, numbered."""
+    numbered = [{**event, "n": number} if "sid" in event else event for number, event in enumerate([start, *events], 1)]
+    return [*BOUND, grant, *numbered]
+
+
 STORIES: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "a whole session": (0, [START, END]),
     "an open session with an open intent": (0, [START, {"k": "op.intent", "sid": "s", "n": 2}]),
@@ -253,9 +280,40 @@ STORIES: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "an intent left open": (3, [START, {"k": "op.intent", "sid": "s", "n": 2}, {**END, "n": 3, "total": 3}]),
     "an outcome of nothing": (3, [START, {"k": "op.outcome", "sid": "s", "n": 2, "of": 1}]),
     "an outcome twice": (3, [{"k": "op.intent"}, {"k": "op.outcome", "of": 1}, {"k": "op.outcome", "of": 1}]),
-    "an approval granted and used": (0, [{"k": "approval.granted", "ap": "a"}, {"k": "approval.used", "ap": "a"}]),
-    "an approval used twice": (1, [{"k": "approval.granted", "ap": "a"}, *[{"k": "approval.used", "ap": "a"}] * 2]),
-    "an approval used first": (1, [{"k": "approval.used", "ap": "a"}, {"k": "approval.granted", "ap": "a"}]),
+    "an approval granted and used": (0, lived(intent("hold"), ASKED, YES, USED, outcome())),
+    "an approval used twice": (1, lived(intent("hold"), ASKED, YES, USED, USED)),
+    "an approval used first": (1, lived(intent("hold"), ASKED, USED, YES)),
+    "an approval nobody asked for": (1, lived(intent("hold"), YES)),
+    "an approval asked for twice": (1, lived(intent("hold"), ASKED, ASKED)),
+    "an approval by the requester": (1, lived(intent("hold"), ASKED, {**YES, "by": "u_alice"})),
+    "an approval by nobody": (1, lived(intent("hold"), ASKED, {**YES, "by": "u_eve"})),
+    "an approval by somebody disabled": (
+        1, lived(intent("hold"), ASKED)[:7] + [{"k": "identity.disabled", "sub": "u_bob"}, {**YES, "n": 4}]),
+    "an approval of another digest": (1, lived(intent("hold"), ASKED, {**YES, "dg": "e"})),
+    "an approval used for another intent": (1, lived(intent("hold"), ASKED, YES, {**USED, "of": [5]})),
+    "an approval used after a no": (1, lived(intent("hold"), ASKED, YES, {**YES, "k": "approval.rejected"}, USED)),
+    "one of two approvers": (1, lived(intent("hold"), {**ASKED, "need": NEED}, YES, USED)),
+    "one of two approvers, twice": (1, lived(intent("hold"), {**ASKED, "need": NEED}, YES, YES, USED)),
+    "two of two approvers": (0, lived(intent("hold"), {**ASKED, "need": NEED}, YES, DAVE, USED, outcome())),
+    "an approver of another group": (
+        1, lived(intent("hold"), {**ASKED, "need": [{"groups": ["sre"], "count": 1}]}, YES, USED)),
+    "a held operation executed": (1, lived(intent("hold"), ASKED, YES, outcome())),
+    "a refused operation executed": (1, lived(intent("refuse"), outcome("error"))),
+    "a refused operation refused": (0, lived(intent("refuse"), outcome("refused"))),
+    "an intent of no session": (3, [{"k": "op.intent"}]),
+    "a session without a start": (3, [{**START, "k": "rec.seal"}]),
+    "a session without a grant": (1, lived()[4:]),
+    "a session of somebody else's grant": (1, lived(grant={**GRANT, "act": ["u_bob"]})),
+    "a session on another resource": (1, lived(start={**BEGUN, "res": "bank"})),
+    "a session after its grant": (1, lived(grant={**GRANT, "exp": 10**15 - 11 * 10**6})),
+    "a session under a revoked grant": (0, [GRANT, {"k": "grant.revoked", "gid": "g"}, {**BEGUN, "n": 1}]),
+    "an operation under a revoked token": (
+        1, [GRANT, {"k": "token.revoked", "jti": "tk"}, {**BEGUN, "n": 1}, {**intent("allow"), "n": 2}]),
+    "an operation of somebody disabled": (
+        1, [GRANT, {"k": "identity.disabled", "sub": "a_coder"}, {**BEGUN, "n": 1}, {**intent("allow"), "n": 2}]),
+    "a change of identity": (1, lived({**intent("allow"), "act": ["u_bob"]})),
+    "a change of process": (1, [START, {"k": "log.recovered", "b": "two"}, {**intent("allow"), "n": 2, "b": "two"}]),
+    "a session left open by a stop": (3, [START, {"k": "log.stop"}, {"k": "gw.start", "b": "two"}]),
     "an unknown kind": (1, [{"k": "log.unheard"}]),
     "a wrong index": (1, [{"k": "gw.start", "i": 7}]),
     "a second genesis": (1, [{"k": "log.genesis"}]),
@@ -274,6 +332,77 @@ def test_what_the_leaves_tell_is_checked(tmp_path: Path, name: str) -> None:
     status, events = STORIES[name]
     report = verify(tell(tmp_path / "data", *events))
     assert report.status == status, report.findings
+
+
+Sabotage = Callable[[dict[str, Path]], object]
+SABOTAGES: dict[str, tuple[int, Sabotage]] = {
+    "nothing": (0, lambda tracks: None),
+    "a byte changed": (1, lambda tracks: flip(tracks["agent"], -200)),
+    "the end cut off": (1, lambda tracks: tracks["agent"].write_bytes(tracks["agent"].read_bytes()[:-400])),
+    "tracks exchanged": (1, lambda tracks: tracks["agent"].write_bytes(tracks["upstream"].read_bytes())),
+    "one file gone": (3, lambda tracks: tracks["upstream"].unlink()),
+    "emptied": (1, lambda tracks: tracks["agent"].write_bytes(b"")),
+    "a frame added": (1, lambda tracks: again(tracks["agent"])),
+}
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def again(path: Path) -> None:
+    """The last frame once more, under the next number, in place of the trailer."""
+    data = path.read_bytes()
+    *_, last, trailer = (at for at in range(len(data)) if data[at : at + 4] == b"TGFR")
+    frame = data[last:trailer]
+    path.write_bytes(
+        data[:trailer] + frame[:4] + (int.from_bytes(frame[4:8], "big") + 1).to_bytes(4, "big") + frame[8:]
+    )
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_recordings_are_compared_with_the_log(
+    recorded: Callable[[], dict[str, Path]], tmp_path: Path, name: str
+) -> None:
+    """What was done to a recording is found without any key."""
+    status, act = SABOTAGES[name]
+    act(recorded())
+    shutil.rmtree(tmp_path / "data" / "wal")
+    report = verify(tmp_path / "data")
+    assert report.status == status, report.findings
+
+
+def test_recordings_of_another_session_do_not_fit(recorded: Callable[[], dict[str, Path]], tmp_path: Path) -> None:
+    """Two recordings with their names exchanged are both found."""
+    one, two = recorded()["agent"], recorded()["agent"]
+    one.rename(tmp_path / "kept"), two.rename(one), (tmp_path / "kept").rename(two)
+    found = [finding for finding in verify(tmp_path / "data").findings if finding.check == "recordings"]
+    assert len(found) == 2 and verify(tmp_path / "data").status == 1
+
+
+def test_frames_that_only_the_write_ahead_log_has_count(
+    recorded: Callable[[], dict[str, Path]], tmp_path: Path
+) -> None:
+    """A power cut may lose the end of a file: recovery writes it again, so the log still holds."""
+    track = recorded()["agent"]
+    track.write_bytes(b"")
+    assert verify(tmp_path / "data").status == 0
+
+
+def test_a_trust_policy_of_the_accused_is_named(fill: Callable[[int], Path]) -> None:
+    """A trust policy or checkpoint out of the data directory itself proves little, and the report says so."""
+    directory = fill(1)
+    assert any("data directory itself" in text for text in verify(directory, trust=directory / "trust.txt").unproven)
+
+
+def test_a_pipe_does_not_hold_the_verifier_up(fill: Callable[[int], Path]) -> None:
+    """What is no plain file counts as missing."""
+    checkpoint = next(fill(1).glob("log/*/checkpoint"))
+    checkpoint.unlink()
+    os.mkfifo(checkpoint)
+    assert verify(checkpoint.parents[2]).status == 1
 
 
 def test_open_intents_are_listed(tmp_path: Path) -> None:

@@ -120,15 +120,25 @@ def test_an_event_too_large_is_refused(bench: Bench) -> None:
         bench.recorder().event({"text": "x" * 70_000})
 
 
-def test_seals_count_closed_frames(bench: Bench) -> None:
-    """Open bytes are not sealed; close gives the final seals."""
+def test_seals_cover_everything(bench: Bench) -> None:
+    """Seals close what is open, references of the upstream track included; close gives the final ones."""
     recorder = bench.recorder()
-    recorder.request(b"a", b"b")
-    assert [seal[0] for seal in recorder.seals().values()] == [0, 0]
+    recorder.request(b"a", b"a")
     recorder.flush()
     sealed = recorder.seals()
     assert [seal[0] for seal in sealed.values()] == [1, 1]
     assert recorder.close("done") == sealed
+
+
+def test_references_wait_but_bytes_do_not(bench: Bench) -> None:
+    """A flush writes every byte; a track that only refers to the other one is not written for it."""
+    recorder = bench.recorder()
+    recorder.request(b"a", b"a")
+    recorder.flush()
+    assert len(bench.chunks) == 1
+    recorder.request(b"a", b"b")
+    recorder.flush()
+    assert len(bench.chunks) == 3
 
 
 def test_nothing_after_close(bench: Bench) -> None:

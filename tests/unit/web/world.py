@@ -75,6 +75,7 @@ class Tables:
     """What is known of the shop: one table without secrets."""
 
     always: Mapping[Field, str] = {}
+    digest = b"tables"
 
     def family(self, object: str) -> frozenset[str]:
         return frozenset({object})

@@ -1,0 +1,44 @@
+"""A flood of failed logins neither fills the log nor goes uncounted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tidegate.enforcement.failures import PER_SECOND, Failures
+from unit.web.world import World
+
+
+class Stopped:
+    """A clock that stands still until it is moved; microseconds."""
+
+    time = 5_000_000
+
+    def monotonic(self) -> int:
+        return self.time
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A fresh gateway."""
+    with World(tmp_path_factory.mktemp("gateway")) as started:
+        yield started
+
+
+def test_a_flood_is_counted_not_written(world: World) -> None:
+    """So many leaves a second, and the next second's first leaf says how many there were besides."""
+    clock = Stopped()
+    failures = Failures(world.log, clock)  # type: ignore[arg-type]  # only the monotonic clock is used
+    for _ in range(PER_SECOND + 7):
+        world.call(lambda: failures("token.invalid", "192.0.2.1:5"))
+    clock.time += 1_000_000
+    world.call(lambda: failures("token.invalid", "192.0.2.1:5"))
+    assert [leaf["more"] for leaf in world.leaves("auth.fail")] == [0] * PER_SECOND + [7]
+
+
+def test_where_it_came_from_is_sealed(world: World) -> None:
+    """The leaf names the fault, never the peer's address."""
+    world.call(lambda: Failures(world.log, world.clock)("token.expired", "192.0.2.1:5"))
+    leaf = world.leaves("auth.fail")[-1]
+    assert (leaf["code"], "192.0.2.1" in str(leaf), "net" in leaf["c"]) == ("token.expired", False, True)
