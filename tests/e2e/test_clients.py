@@ -121,6 +121,18 @@ def test_asyncpg(gateway: Gateway) -> None:
     asyncio.run(story())
 
 
+def test_asyncpg_pool(gateway: Gateway) -> None:
+    """A pool resets its connections between uses, which the gateway understands as harmless."""
+
+    async def story() -> None:
+        where = {"host": "127.0.0.1", "port": gateway.port, "user": "agent", "database": "shop", "ssl": False}
+        async with asyncpg.create_pool(password=gateway.token(), min_size=1, max_size=2, **where) as pool:
+            for number in range(5):
+                assert await pool.fetchval("select $1::int", number) == number
+
+    asyncio.run(story())
+
+
 def test_copy_in_and_out(gateway: Gateway) -> None:
     """COPY FROM STDIN and COPY TO STDOUT of untagged data pass, also when a COPY fails half-way."""
     with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:

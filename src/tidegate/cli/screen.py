@@ -77,7 +77,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        console().print(Text(f"{name:<{width}}  ", style="dim") + word(value))
+        console().print(Text.assemble((f"{name:<{width}}  ", "dim"), word(value)))
 
 
 def indented(text: str, indent: int) -> None:

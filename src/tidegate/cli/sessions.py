@@ -81,8 +81,7 @@ def _step(operation: dict[str, Any], started: int) -> None:
 
     offset = (operation["at"] - started) / 1e6
     word, why = _verdict(operation)
-    line = Text(f"\n{offset:8.3f} s  ", style="dim") + screen.word(word)
-    screen.console().print(line + Text(why, style="dim"))
+    screen.console().print(Text.assemble((f"\n{offset:8.3f} s  ", "dim"), screen.word(word), (why, "dim")))
     screen.statement(operation["statement"], indent=12)
     for note in _notes(operation):
         screen.indented(note, 12)

@@ -14,7 +14,7 @@ from .sql_effects import administers, attribute_doubt, function_doubt, listed, o
 from .sql_findings import Walk
 from .sql_parse import Node, children, single, strings
 from .sql_scope import CLEAR, Item, Rowset, Scope, Sources, is_system, union
-from .sql_settings import sets_harmless
+from .sql_settings import keeps_to_session
 
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _CONSTANT = frozenset(
@@ -139,7 +139,7 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
     look(walk, body.get("agg_filter"), scope)
     look(walk, body.get("over"), scope)
     walk.findings.calls(".".join(names))
-    if names[-1] == "set_config" and sets_harmless(body.get("args")):
+    if keeps_to_session(names[-1], body.get("args")) and shows_nothing(walk.catalog, names):
         walk.findings.does(Verb.SESSION, "set")
         return arguments
     if administers(names):

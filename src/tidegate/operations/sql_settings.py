@@ -2,7 +2,7 @@
 
 A setting on the list changes only how one session is spoken to or how long it may take. Any other may change what the
 gateway's parser and the server understand, who acts, or what the role may do, and so is administration (rule 9 of the
-design). Resetting to the default gives the gateway's own start-up values back only for settings on the list.
+design). A reset gives the start-up values back, which are the gateway's own.
 """
 
 from __future__ import annotations
@@ -55,18 +55,26 @@ def variable(found: Findings, body: Node) -> dict[str, object]:
     if kind == "VAR_SET_MULTI":
         return _characteristics(found, body, name)
     value = _value(body)
-    if kind == "VAR_RESET_ALL":
-        name = "all"
+    if kind.startswith("VAR_RESET"):
+        # The gateway's own settings came with the start-up packet, so they are what a reset gives back.
+        name = name or "all"
+        found.does(Verb.SESSION if name in HARMLESS or kind == "VAR_RESET_ALL" else Verb.ADMINISTER, command)
+        return {"setting": name}
     found.does(Verb.SESSION if _harmless(name, value) else Verb.ADMINISTER, command)
     details: dict[str, object] = {"setting": name}
     return details | ({"value": value} if kind == "VAR_SET_VALUE" else {})
 
 
-def sets_harmless(arguments: object) -> bool:
-    """Whether the arguments of ``set_config`` are constants that name a harmless setting and value."""
-    given = [_constant({kind: body}) for kind, body in children(arguments)]
-    constant = all(kind in ("A_Const", "TypeCast") for kind, _ in children(arguments))
-    return constant and len(given) == 3 and _harmless(given[0].lower(), given[1])
+def keeps_to_session(function: str, arguments: object) -> bool:
+    """Whether a call of a built-in does no more than a harmless SET, or lets go of the session's own locks."""
+    if function == "pg_advisory_unlock_all":
+        return True
+    given = [(kind, _constant({kind: body})) for kind, body in children(arguments)]
+    if function != "set_config" or len(given) != 3 or given[0][0] != "A_Const":
+        return False
+    (_, name), (kind, value), _ = given
+    bounded = kind in ("A_Const", "TypeCast") or name.lower() not in _TIMEOUTS
+    return bounded and _harmless(name.lower(), value)
 
 
 def _harmless(name: str, value: str) -> bool:
@@ -80,9 +88,10 @@ def show(found: Findings, body: Node) -> dict[str, object]:
 
 
 def discard(found: Findings, body: Node) -> dict[str, object]:
-    """DISCARD: all of it undoes the gateway's own settings; plans, sequences and temporary tables do not."""
+    """DISCARD: touches nothing but the session; the gateway's own settings are what a reset gives back."""
     target = str(body.get("target", "")).removeprefix("DISCARD_").lower()
-    found.does(Verb.SESSION if target in ("plans", "sequences") else Verb.ADMINISTER, f"discard {target}")
+    harmless = target in ("all", "plans", "sequences", "temp")
+    found.does(Verb.SESSION if harmless else Verb.ADMINISTER, f"discard {target}")
     return {}
 
 

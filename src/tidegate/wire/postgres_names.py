@@ -112,12 +112,14 @@ class Names:
 
     def ran(self, facts: Facts) -> None:
         """A statement is about to run: forget what it could rebind behind the protocol's back."""
-        # A read counts too: PREPARE and DECLARE of a read are reads, and so is what EXPLAIN EXECUTE shows.
-        text = facts.text.lower()
-        if facts.verb is Verb.UNKNOWN or "prepare" in text or "deallocate" in text:
-            self.statements.clear()
-        if facts.verb is Verb.UNKNOWN or "declare" in text or "close" in text:
-            self.portals.clear()
+        # Reads count too: PREPARE and DECLARE of a read are reads. The parser says which statements name what they make
+        # or free; only a body that the statement carries has to be searched. The tables are replaced, not emptied: a
+        # change that is taken back later must not put an old meaning of a name back.
+        body = facts.text.lower() if facts.command == "do" else ""
+        if facts.verb is Verb.UNKNOWN or "prepared" in facts.details or "prepare" in body or "deallocate" in body:
+            self.statements = {}
+        if facts.verb is Verb.UNKNOWN or "cursor" in facts.details or "declare" in body or "close" in body:
+            self.portals = {}
 
     def simple(self) -> None:
         """A simple query destroys the unnamed statement and the unnamed portal."""

@@ -108,9 +108,10 @@ def classify(text: str) -> tuple[Facts, ...]:
 
 def _facts(text: str) -> Facts:
     command = text.split()[0].lower()
-    reads = command == "select"
+    reads = command in ("select", "prepare")
     verb = Verb.READ if reads else Verb.SESSION if command in ("begin", "commit") else Verb.WRITE
-    return Facts(verb, command, text, effect=not reads)
+    details = {"prepared": text.split()[1]} if command in ("prepare", "deallocate") else {}
+    return Facts(verb, command, text, effect=not reads, details=details)
 
 
 def wire(limit: int = 2**20) -> PostgresWire:

@@ -77,6 +77,15 @@ def test_sql_prepare_makes_known_names_unknown() -> None:
     book.resource(complete() + complete() + ready()).agent(bind("", "p") + execute() + SYNC).asks(UNKNOWN)
 
 
+def test_a_change_taken_back_does_not_bring_a_rebound_name_back() -> None:
+    """PREPARE while a Close is under way that then fails: the name stays forgotten."""
+    book = play().agent(parse("p", "select 1") + SYNC).passes().resource(frame("1") + ready())
+    failing = parse("", "select fails") + bind() + execute() + close("S", "p") + SYNC
+    book.agent(failing).passes().agent(query("deallocate p; prepare p as select 2")).passes()
+    book.resource(frame("1") + frame("2") + error() + ready() + complete() + complete() + ready())
+    book.agent(bind("", "p") + execute() + SYNC).asks(UNKNOWN)
+
+
 def test_failed_parse_leaves_no_phantom() -> None:
     """A Parse that the server refused does not change what a name is known to mean."""
     book = play().agent(parse("p", "delete t") + SYNC).passes().resource(frame("1") + ready())
