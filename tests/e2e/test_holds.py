@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import decimal
 import subprocess
 import threading
 import time
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import asyncpg
 import httpx2
 import psycopg
 import pytest
@@ -144,3 +147,36 @@ def test_killed_while_held(gateway: Gateway) -> None:
             answer.result(20)
         until(lambda: not gateway.call("GET", "approvals", "bob")["items"])
         agent.close()
+
+
+def test_a_driver_that_prepares_is_held_once(gateway: Gateway) -> None:
+    """Preparing a statement asks nobody; running it asks once."""
+
+    async def story() -> str:
+        agent = await asyncpg.connect(
+            host="127.0.0.1", port=gateway.port, user="agent", password=gateway.token(), database="shop", ssl=False
+        )
+        try:
+            running = asyncio.create_task(agent.execute("update orders set total = total + $1", decimal.Decimal(0)))
+            id = (await asyncio.to_thread(question, gateway))["id"]
+            await asyncio.to_thread(gateway.call, "POST", f"approvals/{id}/approve", "bob")
+            return str(await running)
+        finally:
+            await agent.close()
+
+    assert asyncio.run(story()) == "UPDATE 1000"
+
+
+def test_parameters_that_cannot_be_shown(gateway: Gateway) -> None:
+    """A held statement whose parameters are streamed is refused: nobody could approve what is not at hand."""
+    with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="too large to be shown"):
+            agent.execute("update log set line = %s", ["x" * 2**20])
+        assert agent.execute("select 1").fetchone() == (1,)
+
+
+def test_large_parameters_of_an_allowed_write(gateway: Gateway) -> None:
+    """The same parameter in an allowed write is streamed and arrives."""
+    with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
+        agent.execute("insert into log values (%s)", ["y" * 2**21])
+        assert agent.execute("select max(length(line)) from log").fetchone() == (2**21,)

@@ -65,7 +65,9 @@ def show(index: int, *, output: screen.Output = "table") -> None:
 
 
 def _rest(leaf: dict[str, Any]) -> str:
-    return "  ".join(f"{name}={_value(value)}" for name, value in leaf.items() if name not in _QUIET)
+    """What the leaf says besides its place, shortened: `audit show` has all of it."""
+    told = ((name, _value(value)) for name, value in leaf.items() if name not in _QUIET and value not in ("", [], {}))
+    return "  ".join(f"{name}={text if len(text) <= 48 else f'{text[:47]}…'}" for name, text in told)
 
 
 def _value(value: object) -> str:

@@ -19,7 +19,7 @@ from tidegate.masking.plan import Masking, conceal, objection, plan
 from tidegate.masking.tags import Tags
 from tidegate.model.event import Json
 from tidegate.model.identity import Grant, Identity
-from tidegate.model.operation import Column, Facts, Operation, Outcome, Request, Transform, Verb
+from tidegate.model.operation import STREAMED, Column, Facts, Operation, Outcome, Request, Transform, Verb
 from tidegate.model.resource import Resource
 from tidegate.model.verdict import Decision, Effect, Refuse
 from tidegate.policy.engine import Engine
@@ -163,6 +163,8 @@ class Session:
             return Allow(request, self.trail.written, effect=False)
         if strictest.effect is Effect.REFUSE:
             return self._refused(request, judged)
+        if strictest.effect is Effect.HOLD and any(op.parameters == STREAMED for op in request.operations):
+            return self._too_large(request, strictest)
         if strictest.effect is Effect.HOLD:
             return self._hold(request, [decision for _, decision, _, _ in judged])
         return Allow(request, self.trail.written, effect)
@@ -266,6 +268,9 @@ class Session:
             fresh = self.classify(operation.facts.text) if operation.facts.text else ()
             operation.facts = fresh[0] if len(fresh) == 1 else _blind(operation.facts)
         decision, facts = self._engine.decide(self.identity, self.resource, operation.facts)
+        if decision.effect is Effect.HOLD and operation.phase == "prepare":
+            # Handing a statement over runs nothing; people are asked when it is to run, with its parameters known.
+            decision = replace(decision, effect=Effect.ALLOW)
         if decision.effect is Effect.REFUSE:
             return decision, facts, None
         lifted = decision.unmask - decision.mask
@@ -322,6 +327,17 @@ class Session:
         self.totals["refused"] += 1
         self._close_all(request, Outcome("refused", refusal.code))
         return replace(refusal, request=name)
+
+    def _too_large(self, request: Request, decision: Decision) -> Refuse:
+        """Nobody can approve parameters that are not at hand."""
+        self.totals["refused"] += 1
+        self._close_all(request, Outcome("refused", "approval.unbound"))
+        return Refuse(
+            "approval.unbound",
+            decision.rules[0],
+            "an operation with parameters too large to be shown cannot be approved",
+            "Send smaller parameters, or change the rows one by one.",
+        )
 
     def _hold(self, request: Request, decisions: Sequence[Decision]) -> Hold:
         self.totals["held"] += 1

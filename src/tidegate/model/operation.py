@@ -65,6 +65,10 @@ class Facts:
     reason: str = ""
 
 
+STREAMED = b"streamed"
+"""In place of parameters that are too large to be held: they follow the request that was judged."""
+
+
 @dataclass(eq=False, slots=True)
 class Operation:
     """One asking of ``facts``; compared by identity.

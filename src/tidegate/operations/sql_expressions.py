@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidegate.model.operation import Verb
+from tidegate.model.resource import Field
 
 from .sql_effects import administers, attribute_doubt, function_doubt, listed, operator_doubt, shows_nothing, type_doubt
 from .sql_findings import Walk
 from .sql_parse import Node, children, single, strings
 from .sql_scope import CLEAR, Item, Rowset, Scope, Sources, is_system, union
 from .sql_settings import keeps_to_session
+from .sql_total import casts_to_text, joins_texts, showing
 
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _CONSTANT = frozenset(
@@ -25,15 +27,21 @@ _CONSTANT = frozenset(
 )  # fmt: skip
 _FLOWING = frozenset(
     {
-        "BoolExpr", "NullTest", "BooleanTest", "CaseExpr", "CaseWhen", "CoalesceExpr", "MinMaxExpr", "RowExpr",
-        "A_ArrayExpr", "A_Indices", "List", "NamedArgExpr", "CollateClause", "XmlExpr", "XmlSerialize", "ResTarget",
-        "SortBy", "WindowDef", "MultiAssignRef", "GroupingSet", "JsonValueExpr", "JsonKeyValue",
-        "JsonObjectConstructor", "JsonArrayConstructor", "JsonAggConstructor", "JsonObjectAgg", "JsonArrayAgg",
-        "JsonArrayQueryConstructor", "JsonFuncExpr", "JsonParseExpr", "JsonScalarExpr", "JsonSerializeExpr",
-        "JsonIsPredicate", "JsonArgument", "JsonOutput", "JsonReturning", "JsonFormat", "JsonBehavior",
-        "JsonTablePathSpec", "ColumnDef", "DefElem",
+        "NullTest", "CoalesceExpr", "MinMaxExpr", "RowExpr", "A_ArrayExpr", "List", "NamedArgExpr", "CollateClause",
+        "XmlSerialize", "ResTarget", "SortBy", "WindowDef", "MultiAssignRef", "GroupingSet", "JsonValueExpr",
+        "JsonArrayConstructor", "JsonAggConstructor", "JsonArrayAgg", "JsonArrayQueryConstructor", "JsonScalarExpr",
+        "JsonOutput", "JsonReturning", "JsonFormat", "ColumnDef", "DefElem",
     }
 )  # fmt: skip
+_LOOKING = frozenset(
+    {
+        "BoolExpr", "BooleanTest", "A_Indices", "JsonKeyValue", "JsonObjectConstructor", "JsonObjectAgg",
+        "JsonFuncExpr", "JsonParseExpr", "JsonSerializeExpr", "JsonIsPredicate", "JsonArgument", "JsonBehavior",
+        "JsonTablePathSpec",
+    }
+)  # fmt: skip
+"""Their parts flow into the value, but may also decide whether there is one or an error (``sql_total``)."""
+_BUILDING_XML = frozenset({"IS_XMLCONCAT", "IS_XMLELEMENT", "IS_XMLFOREST"})
 
 
 def expression(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
@@ -42,6 +50,8 @@ def expression(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
         return CLEAR
     if kind in _FLOWING:
         return parts(walk, body, scope)
+    if kind in _LOOKING:
+        return peek(walk, parts(walk, body, scope))
     if kind in _QUERIES:
         return _nested(walk, kind, body, scope)
     handler = _HANDLERS.get(kind)
@@ -66,6 +76,16 @@ def part(walk: Walk, node: object, scope: Scope) -> Sources:
 def look(walk: Walk, value: object, scope: Scope) -> None:
     """A predicate, ordering or the like looks at ``value``."""
     walk.findings.look(part(walk, value, scope))
+
+
+def peek(walk: Walk, sources: Sources) -> Sources:
+    """``sources``, which a computation looks at: how it fails or how many rows it gives may tell of them.
+
+    What user-defined code gives cannot be followed and is left to the doubt about that code.
+    """
+    if sources is not None or not walk.findings.doubts:
+        walk.findings.look(sources)
+    return sources
 
 
 def _column(walk: Walk, body: Node, scope: Scope) -> Sources:
@@ -118,12 +138,32 @@ def _indirection(walk: Walk, body: Node, scope: Scope) -> Sources:
 
 
 def _operator(walk: Walk, body: Node, scope: Scope) -> Sources:
+    names = strings(body.get("name"))
     flowing = union([part(walk, body.get("lexpr"), scope), part(walk, body.get("rexpr"), scope)])
-    return _trusted(walk, operator_doubt(walk.catalog, strings(body.get("name"))), flowing)
+    if body.get("kind") != "AEXPR_OP" or not joins_texts(names):
+        peek(walk, flowing)
+    return _trusted(walk, operator_doubt(walk.catalog, names), flowing)
+
+
+def _case(walk: Walk, body: Node, scope: Scope) -> Sources:
+    """The conditions decide which arm runs, and an arm may fail."""
+    arms = [arm for _, arm in children(body.get("args"))]
+    conditions = [body.get("arg"), *(arm.get("expr") for arm in arms)]
+    results = [body.get("defresult"), *(arm.get("result") for arm in arms)]
+    looked = peek(walk, union([part(walk, one, scope) for one in conditions]))
+    return union([looked, *(part(walk, one, scope) for one in results)])
+
+
+def _xml(walk: Walk, body: Node, scope: Scope) -> Sources:
+    """Elements take any text; parsing and processing instructions may fail."""
+    flowing = parts(walk, body, scope)
+    return flowing if body.get("op") in _BUILDING_XML else peek(walk, flowing)
 
 
 def _cast(walk: Walk, body: Node, scope: Scope) -> Sources:
     flowing = part(walk, body.get("arg"), scope)
+    if not casts_to_text(strings(body.get("typeName", {}).get("names"))):
+        peek(walk, flowing)
     return union([flowing, _type(walk, body.get("typeName", {}), scope)])
 
 
@@ -133,7 +173,15 @@ def _type(walk: Walk, body: Node, _: Scope) -> Sources:
 
 def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
     names = strings(body.get("funcname"))
-    arguments = parts(walk, body.get("args"), scope)
+    given = list(children(body.get("args")))
+    shown = showing(names[-1], given)
+    arguments = union(
+        [
+            sources if node in shown else peek(walk, sources)
+            for node in given
+            for sources in [expression(walk, *node, scope)]
+        ]
+    )
     order = parts(walk, body.get("agg_order"), scope)
     walk.findings.look(order)
     look(walk, body.get("agg_filter"), scope)
@@ -141,10 +189,13 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
     walk.findings.calls(".".join(names))
     if keeps_to_session(names[-1], body.get("args")) and shows_nothing(walk.catalog, names):
         walk.findings.does(Verb.SESSION, "set")
+        _stores(walk, names[-1], arguments)
         return arguments
     if administers(names):
         walk.findings.verbs.add(Verb.ADMINISTER)
     doubt = function_doubt(walk.catalog, names)
+    if doubt:
+        _stores(walk, names[-1], arguments)
     if doubt == "" and names[-1] == "count":
         return _count(walk, body, arguments)
     flowing = union([arguments, order]) if body.get("agg_within_group") else arguments
@@ -152,6 +203,12 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
         walk.findings.doubt(doubt)
         return flowing
     return _trusted(walk, doubt, flowing)
+
+
+def _stores(walk: Walk, function: str, arguments: Sources) -> None:
+    """A function with effects may keep what it is given where it can be read: a sequence, a lock, a setting."""
+    if arguments is not None:
+        walk.findings.flow(arguments, frozenset({Field("function", function)}))
 
 
 def _count(walk: Walk, body: Node, arguments: Sources) -> Sources:
@@ -173,7 +230,7 @@ def _sublink(walk: Walk, body: Node, scope: Scope) -> Sources:
         case "EXPR_SUBLINK" | "ARRAY_SUBLINK" | "MULTIEXPR_SUBLINK":
             return rows.everything
         case _:
-            return _trusted(walk, doubt, union([test, rows.everything, inner.filters]))
+            return _trusted(walk, doubt, peek(walk, union([test, rows.everything, inner.filters])))
 
 
 def _nested(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
@@ -207,6 +264,8 @@ _HANDLERS: dict[str, Callable[[Walk, Node, Scope], Sources]] = {
     "ColumnRef": _column,
     "A_Indirection": _indirection,
     "A_Expr": _operator,
+    "CaseExpr": _case,
+    "XmlExpr": _xml,
     "TypeCast": _cast,
     "TypeName": _type,
     "FuncCall": _call,

@@ -11,7 +11,7 @@ from tidegate.model.resource import Field
 
 from .catalog import Relation
 from .sql_effects import listed
-from .sql_expressions import expression, look, part, parts, scalar
+from .sql_expressions import expression, look, part, parts, peek, scalar
 from .sql_findings import Walk
 from .sql_parse import Node, children, parse, single, strings
 from .sql_scope import CLEAR, UNKNOWN, Column, Frame, Item, Rowset, Scope, Sources, union
@@ -154,7 +154,7 @@ def _title(body: Node) -> str:
 
 def _call_rows(walk: Walk, items: list[Node], body: Node, scope: Scope) -> Rowset:
     found = single(items[0]) or ("", {})
-    sources = expression(walk, *found, scope)
+    sources = peek(walk, expression(walk, *found, scope))
     defined = [*children(items[1:]), *children(body.get("coldeflist"))]
     definitions = [column for kind, column in defined if kind == "ColumnDef"]
     if definitions:
@@ -175,6 +175,7 @@ def _document(walk: Walk, body: Node, scope: Scope) -> Frame:
     """XMLTABLE and JSON_TABLE: any part of the document may land in any column."""
     sources = parts(walk, {key: value for key, value in body.items() if key != "columns"}, scope)
     sources = union([sources, _document_types(walk, body.get("columns"), scope)])
+    peek(walk, sources)
     names = _document_names(body.get("columns"))
     return _aliased(body, Rowset(tuple(Column(name, sources) for name in names)), "xmltable")
 

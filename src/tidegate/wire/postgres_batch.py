@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidegate.model.operation import Facts, Operation, Request, Verb
+from tidegate.model.operation import STREAMED, Facts, Operation, Request, Verb
 
 from . import postgres_messages as pg
 from .postgres_exchange import Expected, Kind, undo
 from .postgres_names import Change, Names, Portal, Statement
 
 Classify = Callable[[str], tuple[Facts, ...]]
-
-STREAMED = b"streamed"
-"""Parameters of an operation whose values are too large to hold; the recording has them."""
 
 
 def facts_of(classify: Classify, text: str) -> Facts:
