@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import os
 import signal
@@ -52,6 +53,9 @@ from .web.services import ApiServices
 logger = structlog.get_logger("tidegate")
 
 EXIT_LOG_FAILED = 75
+
+COLLECT_EVERY = 50_000
+"""Allocations between two searches for cycles: what a statement leaves behind is freed by counting."""
 
 SWITCH = 0.0001
 """Seconds a thread may keep the interpreter while another wants it. The loop lets go of it at every system call; with
@@ -271,6 +275,8 @@ def serve(settings: Settings) -> None:
     configure()
     sys.setswitchinterval(SWITCH)
     app = App(settings)
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
 
     async def main() -> int:
         loop = asyncio.get_running_loop()

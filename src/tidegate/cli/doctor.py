@@ -83,8 +83,10 @@ def _tried(name: str, look: Callable[[], str]) -> Check:
 def _policy(settings: Settings) -> str:
     from tidegate.policy.rules import load_bundle
 
+    from .policy import written
+
     bundle = load_bundle(settings.policy.files)
-    return f"{len(bundle.rules)} rules, SHA-256 {bundle.sha256[:16]}…, activation {settings.policy.activation}"
+    return f"{len(written(bundle))} rules, SHA-256 {bundle.sha256[:16]}…, activation {settings.policy.activation}"
 
 
 def _auditors(settings: Settings) -> str:

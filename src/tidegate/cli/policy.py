@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from . import screen
 from .remote import connect
+
+if TYPE_CHECKING:
+    from tidegate.policy.rules import Bundle
 
 
 def check(*files: Annotated[Path, Parameter(help="Policy files; they are one policy together.")]) -> None:
@@ -16,9 +20,13 @@ def check(*files: Annotated[Path, Parameter(help="Policy files; they are one pol
     from tidegate.policy.rules import load_bundle
 
     bundle = load_bundle(files)
-    written = [rule for rule in bundle.rules if not str(rule["id"]).startswith("tidegate.")]
-    screen.note(f"{len(written)} rules are well formed; the policy's SHA-256:")
+    screen.note(f"{len(written(bundle))} rules are well formed; the policy's SHA-256:")
     print(bundle.sha256)
+
+
+def written(bundle: Bundle) -> list[Mapping[str, object]]:
+    """The rules that stand in files, without the built-in ones."""
+    return [rule for rule in bundle.rules if not str(rule["id"]).startswith("tidegate.")]
 
 
 def explain(
