@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from tidegate.cli.demo.desk import everything
+
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
 COLUMNS = 112
@@ -53,14 +55,8 @@ def played() -> tuple[int, str]:
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env=environment)
     os.close(writer)
-    parts = []
-    with os.fdopen(reader, "rb", buffering=0) as file:
-        try:
-            while part := file.read(65_536):
-                parts.append(part)
-        except OSError:
-            pass  # Linux says EIO when the last writer has closed
-    return process.wait(), b"".join(parts).decode().replace("\r\n", "\n")
+    output = everything(reader)
+    return process.wait(), output
 
 
 def chosen(output: str) -> str:

@@ -39,16 +39,16 @@ LOADS = {
 }
 WORDS = """# Benchmark
 
-`make bench` writes this page. It measures the price of everything that Tidegate does: each statement is parsed, judged
-and logged, an update waits for its intent to be on disk and a read's rows do, both directions are recorded and
-encrypted, and one column of the table is tagged. haproxy only copies bytes; pgbouncer pools connections and
-understands the protocol; neither decides, masks, records or proves anything, so they show what being in between costs
-at least.
+`make bench` prints this page. It measures the price of everything that Tidegate does: each statement is parsed, judged
+and logged, an update waits until its intent is on disk and a read's rows do, both directions are recorded and
+encrypted, and one column of the table is tagged. haproxy only copies bytes; pgbouncer speaks the protocol and keeps
+connections; neither decides, masks, records or proves anything, so they show what being in between costs at least.
 
-pgbench (scale 1) keeps {clients} connections busy over loopback, without TLS, reading or updating one row by primary
-key per transaction. Windows of {seconds} s are shuffled within each of {rounds} rounds. *Of direct* is the median over
-rounds of the ratio to the direct connection in the same round; *CPU* is the proxy's own time per transaction.
-Everything, pgbench and the database included, shares the machine's cores, so ratios say more than rates.
+pgbench (scale 1) keeps {clients} connections busy over loopback, without TLS, reading or updating one row by
+its primary key in each transaction, on a database that syncs its own log. Windows of {seconds} s are shuffled
+within each of {rounds} rounds. *Of direct* is the median over rounds of the ratio to the direct connection in
+the same round; *CPU* is the proxy's own time for one transaction. Everything, pgbench and the database
+included, shares the machine's cores, so ratios say more than rates.
 """
 
 

@@ -203,6 +203,7 @@ def test_a_typo_in_the_configuration(gateway: Gateway, tmp_path: Path) -> None:
     assert done.returncode and "organisation" in done.stderr and ":1" in done.stderr, done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_full_disk(postgres: Postgres, tmp_path: Path) -> None:
     """A disk without room: nothing is forwarded, the agent is told, and the log verifies afterwards."""
     small = tmp_path / "small"

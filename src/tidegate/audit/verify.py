@@ -1110,7 +1110,7 @@ def verify(directory: Path, *, trust: Path | None = None, seen: Sequence[Path] =
         try:
             report = examination.run()
             current = next(iter(sorted(directory.glob("log/*/checkpoint"), reverse=True)), None)
-            moved = current is not None and current.read_bytes() != examination.note
+            moved = current is not None and current.is_file() and _read(current) != examination.note
         except Exception as error:  # whatever was done to the files, the answer is a finding, not a traceback
             finding = Finding("checkpoint", ALTERED, f"the log cannot be read: {type(error).__name__}: {error}")
             return Report("", 0, "", [Check(False, "checkpoint", str(finding))], [finding], [])

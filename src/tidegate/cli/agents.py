@@ -24,6 +24,12 @@ def add(
     )
 
 
+def disable(name: str) -> None:
+    """Disable an agent, your own or any with the ability to operate: its sessions end at once."""
+    connect().post("agents", name, "disable")
+    screen.note(f"{name} is disabled.")
+
+
 def listing(*, output: screen.Output = "table") -> None:
     """List agents: your own, or all of them for who observes the gateway."""
     rows = connect().get("agents")["items"]

@@ -47,9 +47,14 @@ COMMANDS: dict[str, dict[str, str]] = {
     "people": {
         "add": "Add a person; prints a one-time code.",
         "code": "Print another one-time code.",
+        "disable": "End a person's logins, tokens and sessions, for good.",
         "ls": "List people.",
     },
-    "agents": {"add": "Add an agent of yours.", "ls": "List agents."},
+    "agents": {
+        "add": "Add an agent of yours.",
+        "disable": "End an agent's tokens and sessions, for good.",
+        "ls": "List agents.",
+    },
     "token": {
         "create": "Mint a token and its grant; prints only the token.",
         "ls": "List tokens.",

@@ -31,6 +31,12 @@ def code(name: str) -> None:
     print(answer["code"])
 
 
+def disable(name: str) -> None:
+    """Disable a person: logins, tokens and sessions, those of their agents too, end at once. Needs operate."""
+    connect().post("people", name, "disable")
+    screen.note(f"{name} is disabled.")
+
+
 def listing(*, output: screen.Output = "table") -> None:
     """List people with their groups."""
     rows = connect().get("people")["items"]

@@ -19,7 +19,7 @@ from tidegate.errors import AgentError, Refused
 from tidegate.identity.directory import Directory
 from tidegate.identity.issuer import Claims, Issuer
 from tidegate.model.event import Json
-from tidegate.model.identity import Grant, Hop, Identity
+from tidegate.model.identity import Grant, Hop, Identity, Kind
 from tidegate.model.resource import Address, Resource
 from tidegate.model.verdict import Effect
 from tidegate.policy.engine import Engine
@@ -119,7 +119,8 @@ class Access:
     def _verified(self, token: str) -> Caller:
         claims = self._issuer.verify(token, LOGIN)
         row = self._store.token(claims.id)
-        if row is None or row.revoked or claims.id in self._revocations:
+        ended = any(id in self._revocations for id in (claims.id, *claims.chain))
+        if row is None or row.revoked or ended:
             raise AgentError("the login has ended", hint="tidegate login again.", code="token.revoked")
         return Caller(self._directory.identity(claims), claims)
 
@@ -154,6 +155,27 @@ class Access:
         async with self._adding:
             who = await asyncio.to_thread(self._directory.agent, name, ["agents", *groups])
             await self._add(who, by=by.person.subject, owner=person.subject)
+        return who
+
+    async def disable(self, by: Identity, name: str, kind: Kind) -> Hop:
+        """End a person or an agent: logins, tokens and open sessions of every chain they are in. Raises Refused.
+
+        One's own agents, or anybody but oneself with the ability to operate. It counts from the leaf on, as ``revoke``.
+        """
+        found = await asyncio.to_thread(self._directory.named, name)
+        who = found.hop
+        if who.kind is not kind:
+            raise Refused(f"there is no such {kind.value}", hint="See: tidegate people ls", code="identity.unknown")
+        if found.owner != by.person.subject:
+            self._demand(by, "operate", "disable others")
+        if who.subject == by.person.subject:
+            raise Refused("nobody disables themselves", hint="Ask another administrator.", code="identity.self")
+        if not found.disabled:
+            leaf = self._log.append("identity.disabled", {"sub": who.subject, "by": by.person.subject})
+            self._revocations.add(who.subject)
+            await self._sessions.end_of_subject(who.subject)
+            await self._log.sync()
+            await asyncio.to_thread(self._directory.disable, who.subject, leaf=leaf)
         return who
 
     async def chain(self, person: str, agent: str | None = None) -> Identity:

@@ -12,7 +12,7 @@ LOOK_BACK = 31 * LONGEST_GRANT
 """No token, logins included, lives longer than this, so older revocations no longer matter."""
 
 
-NAMED_BY = {"token.revoked": "jti", "grant.revoked": "gid", "identity.disabled": "subject"}
+NAMED_BY = {"token.revoked": "jti", "grant.revoked": "gid", "identity.disabled": "sub"}
 """Leaf kind -> the field that names what no longer opens anything."""
 
 

@@ -99,6 +99,10 @@ class Catalog:
             return self._names.get((schema, name))
         return next((found for entry in self.path if (found := self._names.get((entry, name)))), None)
 
+    def within(self, schema: str) -> frozenset[str]:
+        """The objects of a schema."""
+        return frozenset(relation.object for relation in self._relations.values() if relation.schema == schema)
+
     def relation(self, oid: int) -> Relation | None:
         """The relation of this oid."""
         return self._relations.get(oid)

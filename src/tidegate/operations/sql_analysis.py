@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tidegate.model.operation import Verb
 from tidegate.model.resource import Field
 
-from . import sql_changes, sql_settings
+from . import sql_changes, sql_definitions, sql_settings
 from .catalog import Catalog
 from .sql_bodies import body_findings
 from .sql_expressions import look, parts
@@ -80,7 +80,9 @@ def _listed(walk: Walk, kind: str, body: Node) -> None:
     verb, command = verdict(kind, body)
     walk.findings.does(verb, command)
     walk.findings.writes |= {_object(walk.catalog, schema, name) for schema, name in names(body)}
+    sql_definitions.follow(walk, kind, body)
     for inner, fields in _everywhere(body):
+        sql_definitions.mention(walk, inner, fields)
         if inner in _QUERIES:
             query(walk, inner, fields, Scope())
         elif inner in TABLE:
@@ -112,6 +114,7 @@ def _into(walk: Walk, body: Node, rows: Rowset) -> None:
         return
     name = _object(walk.catalog, relation.get("schemaname"), relation["relname"])
     walk.findings.writes.add(name)
+    sql_definitions.shadow(walk, relation)
     renamed = rows.renamed(strings(target.get("colNames")))
     if renamed.open:
         walk.findings.flow(None, None)
@@ -135,6 +138,7 @@ def _code(walk: Walk, kind: str, statement: Statement, done: Analysis) -> None:
     walk.findings.secrets |= inner.secrets
     walk.findings.functions |= inner.functions
     if not runs:
+        sql_definitions.runs_later(walk, inner)
         return
     walk.findings.adopt(inner)
     walk.findings.writes |= inner.writes
@@ -253,6 +257,7 @@ def _create_view(walk: Walk, body: Node, _: Analysis) -> None:
     walk.findings.does(Verb.DEFINE, "create view")
     view = body["view"]
     walk.findings.writes.add(_object(walk.catalog, view.get("schemaname"), view["relname"]))
+    sql_definitions.shadow(walk, view)
     query(walk, *(single(body.get("query")) or ("", {})), Scope())
 
 
@@ -290,6 +295,8 @@ def _rule(walk: Walk, body: Node, done: Analysis) -> None:
     walk.findings.writes |= {_object(walk.catalog, schema, name) for schema, name in names(body)}
     inner = [analyse(walk.catalog, Statement(kind, fields, "")) for kind, fields in children(body.get("actions"))]
     done.details["contains"] = sorted({command for action in inner for command in action.findings.commands})
+    for action in inner:
+        sql_definitions.runs_later(walk, action.findings)
 
 
 def _setting(handler: Callable[[Findings, Node], dict[str, object]]) -> Callable[[Walk, Node, Analysis], None]:

@@ -77,6 +77,9 @@ def merge(walk: Walk, body: Node, scope: Scope) -> Rowset:
 def write(walk: Walk, relation: Relation) -> None:
     """Note a write to the relation; through a view also to what the view reads."""
     walk.findings.writes.add(relation.object)
+    if relation.kind == "system":
+        # A catalog's rows are settings, roles and definitions: changing pg_settings is SET by another name.
+        walk.findings.verbs.add(Verb.ADMINISTER)
     if relation.expanded:
         inner = Walk(walk.catalog, walk.query, opened=walk.opened, budget=walk.budget)
         relation_rows(inner, relation)

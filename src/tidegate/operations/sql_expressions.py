@@ -45,7 +45,8 @@ _BUILDING_XML = frozenset({"IS_XMLCONCAT", "IS_XMLELEMENT", "IS_XMLFOREST"})
 
 
 def expression(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
-    """The base fields whose values flow into the value of this node."""
+    """The base fields whose values flow into the value of this node. Raises AgentError if there is too much."""
+    walk.budget.step(1)
     if kind in _CONSTANT:
         return CLEAR
     if kind in _FLOWING:
@@ -91,6 +92,7 @@ def peek(walk: Walk, sources: Sources) -> Sources:
 def _column(walk: Walk, body: Node, scope: Scope) -> Sources:
     fields = body.get("fields", [])
     names = strings(fields)
+    walk.budget.step(scope.width)
     if len(names) < len(fields):
         return star(scope, names).everything
     if len(names) == 1:

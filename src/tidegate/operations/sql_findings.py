@@ -16,6 +16,13 @@ from .sql_parse import Node
 from .sql_scope import Rowset, Scope, Sources
 
 
+DOUBTS = 100
+"""The most sentences that are kept: one is enough to make a statement doubtful."""
+
+COLUMNS = 1664
+"""The most columns a result may have (MaxTupleAttributeNumber in htup_details.h)."""
+
+
 @dataclass(slots=True)
 class Findings:
     """Grows during a walk. ``filters`` and ``flows`` turn None once something could not be followed.
@@ -45,7 +52,7 @@ class Findings:
 
     def doubt(self, sentence: str) -> bool:
         """Take note of ``sentence`` unless it is empty; gives whether there was a doubt."""
-        if sentence and sentence not in self.doubts:
+        if sentence and len(self.doubts) < DOUBTS and sentence not in self.doubts:
             self.doubts.append(sentence)
         return bool(sentence)
 
@@ -85,14 +92,24 @@ class Findings:
 
 @dataclass(slots=True)
 class Budget:
-    """How many queries a statement may come to, views and rounds of recursion included: nesting multiplies them."""
+    """How much a statement may come to, views and rounds of recursion included: nesting multiplies it.
 
-    left: int = 5_000
+    ``queries`` and ``steps`` are what is left of each. A step is one expression, or one table that a name is looked up
+    in, so that no statement keeps the gateway busy for long.
+    """
+
+    queries: int = 5_000
+    steps: int = 150_000
 
     def spend(self) -> None:
         """One query more. Raises AgentError when there were too many."""
-        self.left -= 1
-        if self.left < 0:
+        self.queries -= 1
+        self.step(1)
+
+    def step(self, count: int) -> None:
+        """So many steps more. Raises AgentError when there were too many."""
+        self.steps -= count
+        if self.queries < 0 or self.steps < 0:
             raise AgentError("the statement is too complex", hint="Split it.")
 
 

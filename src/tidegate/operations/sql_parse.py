@@ -27,6 +27,9 @@ Node: TypeAlias = dict[str, Any]
 STATEMENTS = 1_000
 """The most statements one text may hold."""
 
+_TREE = 8 * 2**20
+"""Bytes of JSON above which a tree is not looked into: a megabyte of text can make fifty of tree."""
+
 _SHALLOW = 16 * 1024
 _STACK = 256
 """Bytes of stack for each byte of a longer text; a chain like ``1+1+1`` was measured to take 84."""
@@ -168,8 +171,11 @@ def _load(result: Any) -> Any:
     if result.error:
         position = result.error.contents.position
         raise AgentError(f"syntax error at byte {position}", hint="Correct the statement.")
+    tree = result.json
+    if len(tree) > _TREE:
+        raise AgentError("the statement is too complex", hint="Split it.")
     try:
-        return json.loads(result.json)
+        return json.loads(tree)
     except (RecursionError, ValueError):
         raise AgentError("the statement is nested too deep", hint="Split it.") from None
 

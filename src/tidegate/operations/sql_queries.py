@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+from tidegate.errors import AgentError
 from tidegate.model.operation import Verb
 
 from .sql_expressions import expression, look, part, parts, star
-from .sql_findings import Walk
+from .sql_findings import COLUMNS, Walk
 from .sql_names import column_name
 from .sql_parse import Node, children, single, strings
 from .sql_ranges import from_clause
@@ -44,9 +45,11 @@ def targets(walk: Walk, value: object, scope: Scope) -> Rowset:
         expanded = _expanded(walk, target.get("val"), scope)
         if expanded is None:
             columns.append(Column(column_name(target), part(walk, target.get("val"), scope)))
-            continue
-        columns += expanded.columns
-        opened, rest = opened or expanded.open, union([rest, expanded.rest])
+        else:
+            columns += expanded.columns
+            opened, rest = opened or expanded.open, union([rest, expanded.rest])
+        if len(columns) > COLUMNS:
+            raise AgentError(f"the result has more than {COLUMNS} columns", hint="Select fewer.")
     return Rowset(tuple(columns), opened, rest)
 
 

@@ -23,6 +23,7 @@ _SAMPLING = frozenset({"system", "bernoulli"})
 def from_clause(walk: Walk, value: object, scope: Scope) -> None:
     """Add each entry of a FROM or USING clause to ``scope``, in order."""
     for kind, body in children(value):
+        walk.budget.step(1)
         scope.frames.append(range_item(walk, kind, body, scope))
 
 

@@ -100,6 +100,11 @@ class Scope:
             yield level
             level = level.parent
 
+    @property
+    def width(self) -> int:
+        """How many FROM entries a name may have to be looked up in."""
+        return sum(len(level.frames) for level in self.levels())
+
     def table(self, name: str) -> Rowset | None:
         """The WITH query of this name."""
         return next((level.tables[name] for level in self.levels() if name in level.tables), None)

@@ -13,16 +13,22 @@ from collections.abc import Sequence
 from .sql_parse import Node
 
 _FUNCTIONS = frozenset(
-    ["array_agg", "array_to_json", "ascii", "avg", "bit_length", "char_length", "character_length", "concat", "concat_ws", "count", "first_value", "format", "initcap", "json_agg", "json_agg_strict", "json_array", "json_build_array", "jsonb_agg", "jsonb_build_array", "last_value", "length", "lower", "max", "md5", "min", "octet_length", "pg_typeof", "quote_literal", "quote_nullable", "replace", "reverse", "row_to_json", "sha224", "sha256", "sha384", "sha512", "string_agg", "sum", "to_json", "to_jsonb", "translate", "upper"]
-)
+    {
+        "array_agg", "array_to_json", "ascii", "avg", "bit_length", "char_length", "character_length", "concat",
+        "concat_ws", "count", "first_value", "initcap", "json_agg", "json_agg_strict", "json_build_array", "jsonb_agg",
+        "jsonb_build_array", "last_value", "length", "lower", "max", "md5", "min", "octet_length", "pg_typeof",
+        "quote_literal", "quote_nullable", "replace", "reverse", "row_to_json", "sha224", "sha256", "sha384", "sha512",
+        "string_agg", "sum", "to_json", "to_jsonb", "translate", "upper",
+    }
+)  # fmt: skip
 """Total whatever their arguments are."""
 
-_BY_FIRST = frozenset(["btrim", "left", "ltrim", "right", "rtrim", "split_part", "substr", "to_char"])
+_BY_FIRST = frozenset(("btrim", "left", "ltrim", "right", "rtrim", "split_part", "substr", "to_char"))
 """Total in their first argument; the others are lengths, places and patterns, which can fail."""
 
 _BY_LAST = frozenset(("date_part", "extract"))
 
-_TEXTS = frozenset(["bpchar", "char", "name", "text", "varchar"])
+_TEXTS = frozenset(("bpchar", "char", "name", "text", "varchar"))
 
 
 def showing(function: str, arguments: Sequence[tuple[str, Node]]) -> list[tuple[str, Node]]:

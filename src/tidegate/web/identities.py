@@ -65,6 +65,12 @@ async def fresh_code(at: Services, by: By, name: str) -> Code:
     return Code(name=who.name, subject=who.subject, code=code)
 
 
+@router.post("/people/{name}/disable")
+async def disable_person(at: Services, by: By, name: str) -> Member:
+    """Disable a person, and with them their agents' chains: logins and open sessions end at once."""
+    return _member(await at.access.disable(by.identity, name, Kind.USER), disabled=True)
+
+
 @router.get("/agents")
 async def agents(at: Services, by: By) -> Page[Member]:
     """List agents: one's own, or all of them for who observes the gateway."""
@@ -81,6 +87,12 @@ async def add_agent(at: Services, by: By, body: NewAgent) -> Member:
     """Add an agent: one's own; for somebody else, or with groups, it needs the ability to operate the gateway."""
     owner = body.owner or by.identity.person.name
     return _member(await at.access.add_agent(by.identity, body.name, owner, body.groups), owner)
+
+
+@router.post("/agents/{name}/disable")
+async def disable_agent(at: Services, by: By, name: str) -> Member:
+    """Disable an agent, one's own or any with the ability to operate: its open sessions end at once."""
+    return _member(await at.access.disable(by.identity, name, Kind.AGENT), disabled=True)
 
 
 def _member(hop: Hop, owner: str = "", *, disabled: bool = False) -> Member:

@@ -288,7 +288,7 @@ STORIES: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "an approval by the requester": (1, lived(intent("hold"), ASKED, {**YES, "by": "u_alice"})),
     "an approval by nobody": (1, lived(intent("hold"), ASKED, {**YES, "by": "u_eve"})),
     "an approval by somebody disabled": (
-        1, lived(intent("hold"), ASKED)[:7] + [{"k": "identity.disabled", "sub": "u_bob"}, {**YES, "n": 4}]),
+        1, [*lived(intent("hold"), ASKED)[:7], {"k": "identity.disabled", "sub": "u_bob"}, {**YES, "n": 4}]),
     "an approval of another digest": (1, lived(intent("hold"), ASKED, {**YES, "dg": "e"})),
     "an approval used for another intent": (1, lived(intent("hold"), ASKED, YES, {**USED, "of": [5]})),
     "an approval used after a no": (1, lived(intent("hold"), ASKED, YES, {**YES, "k": "approval.rejected"}, USED)),

@@ -17,3 +17,10 @@ def test_add_and_list(seated: Desk) -> None:
 def test_groups_need_an_administrator(seated: Desk) -> None:
     """An owner gives no groups."""
     assert seated.types("agents", "add", "other", "--group", "admins", by="eve").status == 77
+
+
+def test_disable_ones_own(seated: Desk) -> None:
+    """A person disables their own agent, and no token is minted for it any more."""
+    assert seated.types("agents", "disable", "claude-code", by="eve").status == 77
+    assert seated.types("agents", "disable", "claude-code", by="alice").status == 0
+    assert seated.types("token", "create", "shop", "--agent", "claude-code", by="alice").status == 77

@@ -21,3 +21,11 @@ def test_only_administrators_add(seated: Desk) -> None:
     """Without permission the status is 77 and the hint names the ability."""
     done = seated.types("people", "add", "mallory", by="alice")
     assert (done.status, "operate" in done.err, done.out) == (77, True, "")
+
+
+def test_disable_ends_the_login(seated: Desk) -> None:
+    """Who was disabled is shown so in the list, and their login is over."""
+    assert seated.types("people", "disable", "eve", by="alice").status == 77
+    assert seated.types("people", "disable", "eve", by="root").status == 0
+    assert seated.types("whoami", by="eve").status == 77
+    assert "disabled" in seated.types("people", "ls", by="root").out

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tidegate.enforcement.access import SHORTEST
 from tidegate.errors import AgentError, Refused
-from tidegate.model.identity import Identity
+from tidegate.model.identity import Identity, Kind
 from unit.web.world import World
 
 
@@ -199,3 +200,44 @@ def test_tokens_are_not_in_repr(world: World) -> None:
     """What minting gives can be logged without giving the token away."""
     minted = mint(world, "alice")
     assert minted.token not in repr(minted)
+
+
+def test_disabled_means_out_at_once(tmp_path: Path) -> None:
+    """A disabled person has no login, no token and no session any more, nor has an agent of theirs."""
+    with World(tmp_path) as world:
+        world.staff()
+        session = world.session()
+        root = who(world, "root")
+        world.call(lambda: world.access.disable(root, "alice", Kind.USER))
+        assert session.ended == "identity_disabled" and world.get("me", "alice").status_code == 401
+        with pytest.raises(AgentError, match="disabled"):
+            mint(world, "root", person="alice", agent="claude-code")
+        assert world.store.identity_named("alice").leaf == world.leaves("identity.disabled")[-1]["i"]  # type: ignore[union-attr]
+
+
+def test_a_rolled_back_row_revives_nobody(tmp_path: Path) -> None:
+    """A login of somebody disabled stays ended when an older signed row is put back into the store."""
+    with World(tmp_path) as world:
+        world.staff()
+        root, row = who(world, "root"), world.store.identity_named("alice")
+        world.call(lambda: world.access.disable(root, "alice", Kind.USER))
+        assert row is not None
+        world.store.put_identity(row.hop, owner=row.owner, disabled=False, leaf=row.leaf)
+        assert world.get("me", "alice").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("by", "name", "kind", "code"),
+    [
+        ("eve", "bob", Kind.USER, "policy.refused"),
+        ("eve", "claude-code", Kind.AGENT, "policy.refused"),
+        ("root", "root", Kind.USER, "identity.self"),
+        ("root", "alice", Kind.AGENT, "identity.unknown"),
+    ],
+)
+def test_who_may_not_disable(world: World, by: str, name: str, kind: Kind, code: str) -> None:
+    """It takes the ability to operate, or owning the agent; nobody locks themselves out."""
+    caller = who(world, by)
+    with pytest.raises(Refused) as refused:
+        world.call(lambda: world.access.disable(caller, name, kind))
+    assert refused.value.code == code

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tidegate.enforcement.failures import PER_SECOND, Failures
 from unit.web.world import World
 
@@ -17,13 +13,6 @@ class Stopped:
 
     def monotonic(self) -> int:
         return self.time
-
-
-@pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A fresh gateway."""
-    with World(tmp_path_factory.mktemp("gateway")) as started:
-        yield started
 
 
 def test_a_flood_is_counted_not_written(world: World) -> None:

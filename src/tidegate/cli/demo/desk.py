@@ -78,7 +78,7 @@ class Desk:
         os.close(writer)
         stuck = threading.Timer(PATIENCE, process.kill)
         stuck.start()
-        output = _everything(reader)
+        output = everything(reader)
         stuck.cancel()
         return process.wait(), output
 
@@ -105,7 +105,7 @@ class Desk:
         return {**inherited, **colour, "TIDEGATE_HOME": self._short(self.home)}
 
 
-def _everything(reader: int) -> str:
+def everything(reader: int) -> str:
     """What is written to the other end of a pseudo-terminal until it is closed."""
     parts = []
     with os.fdopen(reader, "rb", buffering=0) as file:
