@@ -66,6 +66,13 @@ def test_every_example_loads(path: Path) -> None:
     assert load_bundle(settings.policy.files).rules
 
 
+def test_the_policy_of_the_howto_loads(tmp_path: Path) -> None:
+    """The rules on the page, taken together as a reader would type them, are a policy."""
+    page = (ROOT / "docs" / "howto" / "write-a-policy.md").read_text()
+    (tmp_path / "policy.yaml").write_text("".join(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)))
+    assert len(load_bundle([tmp_path / "policy.yaml"]).rules) > 5
+
+
 def test_every_error_code_is_documented() -> None:
     """The page of errors is what its tool would write now: `python tools/errors_reference.py`."""
     page = runpy.run_path(str(ROOT / "tools" / "errors_reference.py"))["page"]

@@ -14,6 +14,7 @@ import os
 import struct
 import uuid
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -132,19 +133,32 @@ class OpenVault:
         self.sid = sid
         self._directory = directory
         self._keys = {track: _extract(key) for track, key in keys.items()}
+        self._places: dict[tuple[int, str], tuple[Path, int, int]] = {}
 
     def opening(self, index: int, compartment: str) -> tuple[bytes, bytes]:
         """Salt and plaintext as the store has them; compare with the leaf by ``check_opening``.
 
         Raises IntegrityError when the record is not there or does not open.
         """
-        for path in self._directory.glob(f"sealed/*/{self.sid}.seal"):
-            for record in read_records(path.read_bytes()):
-                if (record.index, record.compartment) == (index, compartment):
-                    return self._open(record)
-        raise IntegrityError(
-            f"The sealed store has no {compartment} for leaf {index}.", hint="It may have been erased."
-        )
+        place = self._places.get((index, compartment))
+        if place is None:
+            self._places = self._look()
+            place = self._places.get((index, compartment))
+        if place is None:
+            raise IntegrityError(
+                f"The sealed store has no {compartment} for leaf {index}.", hint="It may have been erased."
+            )
+        path, at, size = place
+        with path.open("rb") as file:
+            return self._open(read_record(os.pread(file.fileno(), size, at)))
+
+    def _look(self) -> dict[tuple[int, str], tuple[Path, int, int]]:
+        """File, offset and size of every record, so that a thousand openings read the file once."""
+        return {
+            (index, compartment): (path, at, size)
+            for path in self._directory.glob(f"sealed/*/{self.sid}.seal")
+            for index, compartment, at, size in places(path)
+        }
 
     def _open(self, record: SealedRecord) -> tuple[bytes, bytes]:
         key = _expand(self._keys["agent"], f"key/{record.index}/{record.compartment}")
@@ -159,6 +173,24 @@ class OpenVault:
         if track not in self._keys:
             raise ConfigError(f"This identity does not open the {track} track.", hint="Use an auditor's identity.")
         return _expand(self._keys[track], f"rec/{track}")
+
+
+def places(path: Path) -> Iterator[tuple[int, str, int, int]]:
+    """Leaf, compartment, offset and size of the records in a sealed file, up to the first that is not whole."""
+    at, end = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while head := os.pread(file.fileno(), HEADER.size + 255, at):
+            if len(head) < HEADER.size or head[:4] != MAGIC:
+                return
+            _, _, length, _, _, index, body = HEADER.unpack_from(head)
+            name, size = (
+                head[HEADER.size : HEADER.size + length].decode("ascii", "replace"),
+                HEADER.size + length + body,
+            )
+            if at + size > end:
+                return
+            yield index, name, at, size
+            at += size
 
 
 def read_records(data: bytes) -> list[SealedRecord]:

@@ -43,7 +43,12 @@ def show(sid: str, *, output: screen.Output = "table") -> None:
 
 def replay(sid: str, *, output: screen.Output = "table") -> None:
     """Replay a session: each statement with its verdict, rule, approval, rows and masks. Looking is an event itself."""
-    answer = connect().get("sessions", sid, "replay")
+    gateway = connect()
+    answer = page = gateway.get("sessions", sid, "replay")
+    while page["next"]:
+        page = gateway.get("sessions", sid, "replay", cursor=page["next"])
+        answer["operations"] += page["operations"]
+        answer["unread"] += [gap for gap in page["unread"] if gap not in answer["unread"]]
     if output == "json":
         screen.as_json(answer)
         return

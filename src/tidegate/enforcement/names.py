@@ -1,8 +1,10 @@
 """What is known of a resource's own objects, shared by its sessions and refreshed when it may have changed.
 
 It is read when a session opens and is older than ``FRESH`` seconds, after anything that may redefine objects has passed
-through the gateway, and every ``EVERY`` seconds while sessions are open. A tag that names a field which no longer
-exists closes the resource: a renamed column must not slip out from under its tag.
+through the gateway, and every ``EVERY`` seconds while sessions are open. From the moment such a thing is allowed until
+the objects have been read after it ended, no session of the resource takes a value's flow for proven: otherwise one
+session could read through a view that another has just replaced. A tag that names a field which no longer exists closes
+the resource: a renamed column must not slip out from under its tag.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from tidegate.masking.tags import Tags
 from tidegate.model.operation import Facts
 from tidegate.model.resource import Field, Resource
 
-FRESH = 10.0
-EVERY = 30.0
+FRESH = 5.0
+EVERY = 5.0
 
 
 class Schema(Protocol):
@@ -55,10 +57,24 @@ class Names(Generic[S]):
         self._load = load
         self._lock = asyncio.Lock()
         self._loaded = -FRESH
-        self._origins: dict[Field, str] = dict(resource.tags)
+        self._redefining: dict[object, bool] = {}
         self.version = 0
         self.current: S
         self.tags: Tags
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something under way may redefine objects: then nothing about the flow of values is proven."""
+        return bool(self._redefining)
+
+    def redefining(self, who: object) -> None:
+        """``who`` is about to do something that may redefine objects; it lasts until they are read after ``over``."""
+        self._redefining[who] = False
+
+    def over(self, who: object) -> None:
+        """What ``who`` did has ended, in its transaction too."""
+        if who in self._redefining:
+            self._redefining[who] = True
 
     async def fresh(self, age: float = FRESH) -> None:
         """Make sure that ``current`` is at most ``age`` seconds old. Raises ResourceError, ConfigError."""
@@ -67,6 +83,7 @@ class Names(Generic[S]):
             if asked - self._loaded <= age:
                 return
             started = asyncio.get_running_loop().time()
+            ended = [who for who, over in self._redefining.items() if over]
             schema = await self._load()
             tags = Tags({**schema.always, **self._resource.tags}, schema.family)
             missing = [str(field) for field in self._resource.tags if field.name != "*" and not schema.has(field)]
@@ -77,6 +94,8 @@ class Names(Generic[S]):
                     code="config.tags",
                 )
             self._loaded = started
+            for who in ended:
+                self._redefining.pop(who, None)
             if not self.version or schema.digest != self.current.digest:
                 self.current, self.tags = schema, tags
                 self.version += 1
@@ -101,6 +120,6 @@ class Atlas:
             await asyncio.sleep(EVERY)
             for names in list(self._names.values()) if in_use() else ():
                 try:
-                    await names.fresh(EVERY / 2)
+                    await names.fresh(0.0 if names.unsettled else EVERY / 2)
                 except (ResourceError, ConfigError) as error:
                     failed(error)

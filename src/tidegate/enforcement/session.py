@@ -64,6 +64,7 @@ class Progress:
 
     intent: int
     decision: Decision
+    version: int
     maskings: Sequence[Masking | None] = ()
     rows: int = 0
     size: int = 0
@@ -139,11 +140,12 @@ class Session:
     def classify(self, text: str) -> tuple[Facts, ...]:
         """What the parser says under the names known now; after a redefinition not yet read back, less is proven."""
         facts = self.names.current.classify(text)
-        return tuple(map(_blind, facts)) if self.redefined else facts
+        return tuple(map(_blind, facts)) if self.names.unsettled else facts
 
     async def refresh(self) -> None:
         """Read the names again after something may have redefined them."""
         self.redefined = False
+        self.names.over(self)
         await self.names.fresh(0.0)
 
     # verdicts
@@ -167,6 +169,7 @@ class Session:
             return self._too_large(request, strictest)
         if strictest.effect is Effect.HOLD:
             return self._hold(request, [decision for _, decision, _, _ in judged])
+        self._announce(request)
         return Allow(request, self.trail.written, effect)
 
     async def settle(self, hold: Hold) -> Allow | Refuse:
@@ -180,6 +183,7 @@ class Session:
             answer = self._approvals.void(hold.held, self.trail, "the policy or the catalog changed while it waited")
         if answer is None:
             await self._approvals.use(hold.held, self.trail)
+            self._announce(hold.request)
             return Allow(hold.request, self.trail.written, effect=True)
         self._close_all(hold.request, Outcome("refused", answer.code))
         return answer
@@ -205,7 +209,9 @@ class Session:
     def columns(self, operation: Operation, columns: Sequence[Column]) -> Sequence[Transform | None] | None:
         progress = self._progress[operation]
         lifted = progress.decision.unmask - progress.decision.mask
-        maskings = plan(columns, operation.facts, self.tags, lifted, self._mask_key)
+        moved = self.names.unsettled or self.names.version != progress.version
+        facts = _blind(operation.facts) if moved else operation.facts
+        maskings = plan(columns, facts, self.tags, lifted, self._mask_key)
         progress.maskings = maskings or ()
         return [masking.transform if masking else None for masking in maskings] if maskings else None
 
@@ -235,7 +241,7 @@ class Session:
         progress = self._progress.pop(operation, None)
         if progress is None:
             raise ResourceError("the resource answered what was not asked", code="resource.desync")
-        if operation.facts.verb in (Verb.DEFINE, Verb.EXECUTE, Verb.ADMINISTER) and operation.phase == "execute":
+        if may_redefine(operation):
             self.redefined = True
         self._close(progress, outcome)
 
@@ -255,6 +261,8 @@ class Session:
         if self.over:
             return
         self.over = True
+        if self._names is not None:
+            self._names.over(self)
         for progress in list(self._progress.values()):
             self._close(progress, Outcome("indeterminate", reason))
         self._progress.clear()
@@ -263,7 +271,7 @@ class Session:
     # inside
 
     def _decide(self, operation: Operation) -> tuple[Decision, bytes, Refuse | None]:
-        if self.redefined or self.names.version != self._version:
+        if self.names.unsettled or self.names.version != self._version:
             # Something may have been redefined since a prepared statement was understood: understand it anew.
             fresh = self.classify(operation.facts.text) if operation.facts.text else ()
             operation.facts = fresh[0] if len(fresh) == 1 else _blind(operation.facts)
@@ -316,7 +324,7 @@ class Session:
             },
             {"stmt": statement, "dec": facts},
         )
-        self._progress[operation] = Progress(index, decision)
+        self._progress[operation] = Progress(index, decision, self.names.version)
 
     def _refused(self, request: Request, judged: Sequence[tuple[Operation, Decision, bytes, Refuse | None]]) -> Refuse:
         decision, refusal = next((d, r) for _, d, _, r in judged if d.effect is Effect.REFUSE)
@@ -327,6 +335,11 @@ class Session:
         self.totals["refused"] += 1
         self._close_all(request, Outcome("refused", refusal.code))
         return replace(refusal, request=name)
+
+    def _announce(self, request: Request) -> None:
+        """From now on names may change under every session of the resource."""
+        if any(map(may_redefine, request.operations)):
+            self.names.redefining(self)
 
     def _too_large(self, request: Request, decision: Decision) -> Refuse:
         """Nobody can approve parameters that are not at hand."""
@@ -370,6 +383,12 @@ class Session:
             },
         )
         self.trail.seal(self._clock.monotonic())
+
+
+def may_redefine(operation: Operation) -> bool:
+    """Whether it may change what a name means: definitions, administration, and code nobody has looked into."""
+    verbs = (Verb.DEFINE, Verb.EXECUTE, Verb.ADMINISTER, Verb.UNKNOWN)
+    return operation.phase == "execute" and operation.facts.verb in verbs
 
 
 def _blind(facts: Facts) -> Facts:

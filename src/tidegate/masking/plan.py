@@ -123,10 +123,11 @@ def conceal(facts: Facts, tags: Tags, reach: Callable[[str], frozenset[str]]) ->
     """Whether error and notice texts must be reduced: they could name values of tagged fields.
 
     So it is when the statement touches a tagged object, when an error of what it writes could name one (``reach``: the
-    object's neighbours by foreign key), and when it is unknown what it does.
+    object's neighbours by foreign key), and when it is unknown what it does, or what triggers it fires do.
     """
     several = facts.details.get("verbs")
     verbs = {facts.verb, *(several if isinstance(several, (list, tuple)) else ())}
-    if Verb.UNKNOWN in verbs or Verb.EXECUTE in verbs or _touching(facts, tags):
+    fires = bool(facts.details.get("reactive"))
+    if fires or Verb.UNKNOWN in verbs or Verb.EXECUTE in verbs or _touching(facts, tags):
         return True
     return any(tags.touched(reach(name)) for name in facts.writes)

@@ -23,6 +23,7 @@ _ADMINISTERS = re.compile(
     r"|pg_(create|drop|copy)_\w+|pg_logical_\w+|pg_replication_\w+|pg_wal_replay_\w+|pg_backup_\w+|pg_file_\w+"
     r"|pg_stat_reset\w*|pg_import_system_collations|pg_extension_config_dump|dblink\w*"
 )
+_RUNS_TEXT = re.compile(r"ts_stat|ts_rewrite|(query|cursor|table)_to_xml\w*|crosstab\w*|connectby|xpath_table")
 _BETWEEN = frozenset({"BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN SYMMETRIC"})
 
 
@@ -53,6 +54,11 @@ def function_doubt(catalog: Catalog, names: tuple[str, ...]) -> str:
 def administers(names: tuple[str, ...]) -> bool:
     """Whether the function, by its bare name, changes settings or acts on the server, other sessions or files."""
     return _ADMINISTERS.fullmatch(_split(names)[1]) is not None
+
+
+def runs_text(names: tuple[str, ...]) -> bool:
+    """Whether the function, by its bare name, runs SQL that it is given as a value, which nobody has read."""
+    return _RUNS_TEXT.fullmatch(_split(names)[1]) is not None
 
 
 def shows_nothing(catalog: Catalog, names: tuple[str, ...]) -> bool:

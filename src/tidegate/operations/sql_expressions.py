@@ -11,7 +11,16 @@ from collections.abc import Callable
 from tidegate.model.operation import Verb
 from tidegate.model.resource import Field
 
-from .sql_effects import administers, attribute_doubt, function_doubt, listed, operator_doubt, shows_nothing, type_doubt
+from .sql_effects import (
+    administers,
+    attribute_doubt,
+    function_doubt,
+    listed,
+    operator_doubt,
+    runs_text,
+    shows_nothing,
+    type_doubt,
+)
 from .sql_findings import Walk
 from .sql_parse import Node, children, single, strings
 from .sql_scope import CLEAR, Item, Rowset, Scope, Sources, is_system, union
@@ -193,6 +202,8 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
         walk.findings.does(Verb.SESSION, "set")
         _stores(walk, names[-1], arguments)
         return arguments
+    if runs_text(names):
+        walk.findings.does(Verb.UNKNOWN, "text run by a function")
     if administers(names):
         walk.findings.verbs.add(Verb.ADMINISTER)
     doubt = function_doubt(walk.catalog, names)

@@ -15,7 +15,6 @@ from .catalog_values import reads_secrets
 from .sql_parse import Node
 from .sql_scope import Rowset, Scope, Sources
 
-
 DOUBTS = 100
 """The most sentences that are kept: one is enough to make a statement doubtful."""
 

@@ -7,6 +7,8 @@ design). A reset gives the start-up values back, which are the gateway's own.
 
 from __future__ import annotations
 
+import re
+
 from tidegate.model.operation import Verb
 
 from .sql_findings import Findings
@@ -22,6 +24,9 @@ HARMLESS = frozenset(
     }
 )  # fmt: skip
 """Settings of a session that agents may change; statement and lock time-outs are bounded by the session's own."""
+
+_BOUNDED = re.compile(r"[1-9][0-9]{0,6} ?(ms)?|[1-9][0-9]{0,3} ?s|[1-9][0-9]? ?min")
+"""A time-out that is one: ``0ms`` and ``1us`` (which rounds to 0) would switch it off. At most a few hours."""
 
 _TIMEOUTS = frozenset({"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"})
 _TRANSACTIONS = {
@@ -78,7 +83,7 @@ def keeps_to_session(function: str, arguments: object) -> bool:
 
 
 def _harmless(name: str, value: str) -> bool:
-    return name in HARMLESS and not (name in _TIMEOUTS and value in ("", "0", "-1"))
+    return name in HARMLESS and not (name in _TIMEOUTS and not _BOUNDED.fullmatch(value))
 
 
 def show(found: Findings, body: Node) -> dict[str, object]:

@@ -6,11 +6,16 @@ a browser that resolves its own name to a loopback address still sends its own n
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .problem import problem
 
 BODY_LIMIT = 64 * 1024
+PATIENCE = 10
+"""Seconds that a request may take to arrive: places are few, and who waits must not keep others out."""
+
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -37,7 +42,8 @@ class Guard:
             raise RuntimeError(f"unexpected scope {scope['type']}")
         guarded = _hardened(send)
         headers = dict(scope["headers"])
-        if _host(headers.get(b"host", b"")) not in self._hosts:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or _host(hosts[0]) not in self._hosts:
             await problem(
                 421,
                 "request.host",
@@ -45,7 +51,14 @@ class Guard:
                 hint="Use the address it is configured with, or add the name to `api` in tidegate.yaml.",
             )(scope, receive, guarded)
             return
-        body = await _body(headers.get(b"content-length", b"0"), receive)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                body = await _body(headers.get(b"content-length", b"0"), receive)
+        except TimeoutError:
+            await problem(408, "request.slow", f"The request did not arrive in {PATIENCE} seconds.")(
+                scope, receive, guarded
+            )
+            return
         if body is None:
             refusal = problem(413, "request.large", f"A request body may have {BODY_LIMIT} bytes at most.")
             await refusal(scope, receive, guarded)

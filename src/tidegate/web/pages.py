@@ -22,7 +22,7 @@ def place(cursor: str | None) -> int | None:
     """The number in a cursor. Raises AgentError."""
     if cursor is None:
         return None
-    if not (cursor.isascii() and cursor.isdigit()):
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise AgentError(
             "This is not a cursor of this list.", code="request.cursor", hint="Leave it out to start anew."
         )

@@ -46,12 +46,12 @@ async def show(at: Services, by: By, sid: str) -> SessionShown:
 
 
 @router.get("/{sid}/replay")
-async def replay(at: Services, by: By, sid: str) -> Replay:
-    """Replay a session from the log. That somebody looked is in the log before the first byte is sent."""
+async def replay(at: Services, by: By, sid: str, limit: Limit = 100, cursor: Cursor = None) -> Replay:
+    """Replay a session from the log, oldest operation first. That somebody looked is in the log before the first byte is sent."""
     view, _ = await _find(at, by.identity, sid)
     at.log.append("replay.opened", {"of_sid": sid, "by": by.identity.person.subject})
     await at.log.sync()
-    return await timeline(at, view)
+    return await timeline(at, view, place(cursor) or 0, limit)
 
 
 @router.post("/{sid}/kill")

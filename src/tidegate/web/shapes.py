@@ -252,11 +252,12 @@ class OperationShown(Given):
 
 
 class Replay(Given):
-    """A session's time line; ``unread`` says what could not be shown, and why."""
+    """A page of a session's time line; ``unread`` says what could not be shown, and why; ``next`` is the cursor."""
 
     session: SessionShown
     operations: list[OperationShown]
     unread: list[str]
+    next: str | None = None
 
 
 class LeafShown(Given):

@@ -25,24 +25,23 @@ Leaf = Mapping[str, Any]
 _ERASED = "[not readable]"
 
 
-async def timeline(at: ApiServices, session: SessionShown) -> Replay:
-    """The replay of ``session``; reads the log and opens statements in a thread."""
-    return await asyncio.to_thread(_tell, at, session)
+async def timeline(at: ApiServices, session: SessionShown, after: int, limit: int) -> Replay:
+    """``limit`` operations of ``session`` after leaf ``after``; reads the log and opens statements in a thread."""
+    return await asyncio.to_thread(_tell, at, session, after, limit)
 
 
-def _tell(at: ApiServices, session: SessionShown) -> Replay:
+def _tell(at: ApiServices, session: SessionShown, after: int, limit: int) -> Replay:
     leaves = of_session(at.log, session.sid, session.started)
     names = {row.subject: row.name for row in at.store.identities()}
     openings = Openings(at.log.directory, at.replay_identity)
     unread = _gaps(leaves)
     outcomes = {leaf["of"]: leaf for leaf in leaves if leaf["k"] == "op.outcome"}
     approvals = _approvals(leaves, names)
-    operations = [
-        _operation(leaf, outcomes.get(leaf["i"]), approvals, openings, unread)
-        for leaf in leaves
-        if leaf["k"] == "op.intent"
-    ]
-    return Replay(session=session, operations=operations, unread=unread)
+    intents = [leaf for leaf in leaves if leaf["k"] == "op.intent" and leaf["i"] > after]
+    told = intents[:limit]
+    operations = [_operation(leaf, outcomes.get(leaf["i"]), approvals, openings, unread) for leaf in told]
+    rest = str(told[-1]["i"]) if len(intents) > limit else None
+    return Replay(session=session, operations=operations, unread=unread, next=rest)
 
 
 def _operation(

@@ -23,4 +23,4 @@ def test_disable_ones_own(seated: Desk) -> None:
     """A person disables their own agent, and no token is minted for it any more."""
     assert seated.types("agents", "disable", "claude-code", by="eve").status == 77
     assert seated.types("agents", "disable", "claude-code", by="alice").status == 0
-    assert seated.types("token", "create", "shop", "--agent", "claude-code", by="alice").status == 77
+    assert seated.types("token", "create", "--resource", "shop", "--agent", "claude-code", by="alice").status == 77

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from tidegate.web import guard
 from tidegate.web.guard import BODY_LIMIT
 from unit.web.world import World
 
@@ -13,6 +17,37 @@ def test_foreign_host_is_refused(staffed: World, host: str) -> None:
     """A name that is not the gateway's own is refused before any route: DNS rebinding finds nothing."""
     answer = staffed.http.get("/health", headers={"Host": host})
     assert (answer.status_code, answer.json()["code"]) == (421, "request.host")
+
+
+def status(receive: Receive, *hosts: bytes) -> int:
+    """The status of a request with these Host headers that never gets to the application."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("it got through")
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"host", host) for host in hosts]}
+    asyncio.run(guard.Guard(application, frozenset({"localhost"}))(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+async def silence() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def test_two_hosts_are_refused() -> None:
+    """Two Host headers are read differently by different readers (RFC 9112 section 3.2)."""
+    assert status(silence, b"evil.example", b"localhost") == 421
+
+
+def test_a_body_that_never_arrives_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place at the API is not held by a body that does not come."""
+    monkeypatch.setattr(guard, "PATIENCE", 0.01)
+    assert status(silence, b"localhost") == 408
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:7443", "[::1]:7443", "LOCALHOST"])

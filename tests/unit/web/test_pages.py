@@ -30,3 +30,9 @@ def test_odd_cursors_are_refused(cursor: str) -> None:
     """Only a plain number is a cursor."""
     with pytest.raises(AgentError, match="not a cursor"):
         place(cursor)
+
+
+def test_a_cursor_beyond_any_place_is_refused() -> None:
+    """A number that no database column holds is no cursor."""
+    with pytest.raises(AgentError):
+        place("9" * 40)

@@ -75,3 +75,18 @@ def test_erased_keys_are_named(staffed: World) -> None:
         path.unlink()
     told = replay(staffed, session.id)
     assert (len(told["operations"]), len(told["unread"])) == (1, 1)
+
+
+def test_a_long_session_comes_in_pages(staffed: World) -> None:
+    """No answer has more than a page of operations; the pages together have each of them once, in order."""
+    session = staffed.session()
+    for number in range(5):
+        staffed.ask(session, f"SELECT {number}")
+    path, leaves, cursor = f"/sessions/{session.id}/replay", [], None
+    while True:
+        page = staffed.get(path, "alice", limit=2, **({"cursor": cursor} if cursor else {})).json()
+        leaves += [operation["leaf"] for operation in page["operations"]]
+        assert len(page["operations"]) <= 2
+        if (cursor := page["next"]) is None:
+            break
+    assert len(set(leaves)) == 5 and leaves == sorted(leaves)

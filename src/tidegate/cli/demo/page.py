@@ -57,6 +57,11 @@ class Page:
         """One sentence of explanation."""
         self._folded(Text(text, style="dim"), Text("   "))
 
+    def end(self, text: str) -> None:
+        """The last sentence, below the ``^C`` that a terminal shows."""
+        self._console.print()
+        self.say(text)
+
     def typed(self, who: str, prompt: str, command: str) -> None:
         """A command exactly as typed, with who types it."""
         self._console.print()

@@ -217,7 +217,7 @@ def leave_up(stage: Stage) -> None:
     )
     with suppress(KeyboardInterrupt):
         stage.watch()
-    page.say("Everything is stopped and removed.")
+    page.end("Everything is stopped and removed.")
 
 
 def ask(page: Page, agent: Psql, statement: str) -> str:
