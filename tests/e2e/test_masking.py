@@ -149,7 +149,7 @@ def test_a_view_replaced_by_another_session(gateway: Gateway, postgres: Postgres
         while clear not in (b"Oslo", b"Lima", b"Pune"):  # a view made elsewhere is unknown until names are read again
             assert time.monotonic() < until, clear
             time.sleep(0.2)
-            clear = raw(reader, "select c from open_view where c is not null limit 1", False)
+            clear = raw(reader, "select c from open_view where c is not null limit 1", False).strip()
         writer.execute("create table scratch (n int)")
         postgres.psql("create or replace view open_view as select email as c from customers", "shop_e2e")
         writer.commit()

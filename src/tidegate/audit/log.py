@@ -123,7 +123,7 @@ class Log:
         self._settler.restore(found, self._shard.size)
         if not self.size:
             self._begin(organisation)
-        self._close_open_ends(found)
+        self._close_open_ends(found, chunks)
         self._writer.seal()
         self._writer.turn()
         keys.establish()
@@ -134,10 +134,13 @@ class Log:
         fields: dict[str, Json] = {"prev_origin": None, "prev_size": 0, "prev_root": None}
         self.append("log.genesis", {"org": organisation, "reason": "new", "vkey": self.vkey, **fields})
 
-    def _close_open_ends(self, found: Scan) -> None:
-        """Say what the last stop, if it was none of ours, left open and what it cost."""
+    def _close_open_ends(self, found: Scan, chunks: ChunkSink | None) -> None:
+        """Say what the last stop, if it was none of ours, left open and what it cost; pin what was recorded."""
         closings = list(open_ends(self.recent(0)).closings())
         for kind, fields in closings:
+            if kind == "session.end" and chunks is not None:
+                seals = chunks.seals(str(fields["sid"])).items()
+                fields["rec"] = {track: {"frames": frames, "root": root} for track, (frames, root) in seals}
             self.append(kind, fields)
         clean = decode(self.leaf(self.size - 1))["k"] in ("log.stop", "log.genesis")
         if found.dropped or found.lost or not clean:

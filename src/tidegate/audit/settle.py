@@ -6,7 +6,7 @@ Invariant: a segment of the write-ahead log is deleted only when everything in i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from .scan import Scan
@@ -23,6 +23,9 @@ class ChunkSink(Protocol):
 
     def sync(self) -> None:
         """Make everything appended durable."""
+
+    def seals(self, sid: str) -> Mapping[str, tuple[int, str]]:
+        """Of each track of a session, the number of its frames and the root over their hashes."""
 
 
 class Settler:

@@ -534,7 +534,9 @@ def _subjects(leaf: dict[str, Any], name: str) -> list[str]:
 class Session:
     """What the leaves of a session have said so far; ``intents`` are open, ``seals`` pin its recording by track."""
 
-    __slots__ = ("act", "barred", "boot", "counter", "ended", "grant", "intents", "resource", "seals", "start")
+    __slots__ = (
+        *("act", "barred", "boot", "counter", "ended", "grant", "intents", "pinned", "resource", "seals", "start"),
+    )
 
     def __init__(self, start: int, leaf: dict[str, Any]) -> None:
         self.start = start
@@ -544,7 +546,7 @@ class Session:
         self.resource = _text(leaf, "res")
         self.barred = ""
         self.counter = 0
-        self.ended = False
+        self.ended = self.pinned = False
         self.intents: dict[int, str] = {}
         self.seals: dict[str, Seal] = {}
 
@@ -655,6 +657,7 @@ class Population:
         roots = leaf.get("rec")
         for track, seal in roots.items() if isinstance(roots, dict) else ():
             if isinstance(seal, dict):
+                session.pinned = True
                 session.seals[track] = (_number(seal, "frames"), _text(seal, "root"))
         if _number(leaf, "total") != session.counter:
             self._say("sessions", INCOMPLETE, f"the session ends with a total that is not {session.counter}", index)
@@ -995,7 +998,7 @@ class Examination:
             self._say(
                 "recordings", ALTERED, f"the frames of {name[:50]} do not have the root in the log", session.start
             )
-        elif session.ended and len(hashes) > count:
+        elif session.pinned and len(hashes) > count:
             self._say("recordings", ALTERED, f"{name[:50]} has more frames than the log says", session.start)
 
     def _compare_root(self, checkpoint: Checkpoint) -> None:

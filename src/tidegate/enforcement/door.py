@@ -220,6 +220,7 @@ class Door:
         finally:
             self.desk.forget(session)
             self.close(session, session.ended or reason)
+            await names.read_back()
 
     def close(self, session: Session, reason: str) -> None:
         """Write the last leaf, once; nothing is written when the log itself has failed."""

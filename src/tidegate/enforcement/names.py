@@ -67,6 +67,11 @@ class Names(Generic[S]):
         """Whether something under way may redefine objects: then nothing about the flow of values is proven."""
         return bool(self._redefining)
 
+    @property
+    def settling(self) -> bool:
+        """Whether something has ended and only reading the objects again is due: waiting for that is short."""
+        return any(self._redefining.values())
+
     def redefining(self, who: object) -> None:
         """``who`` is about to do something that may redefine objects; it lasts until they are read after ``over``."""
         self._redefining[who] = False
@@ -80,25 +85,33 @@ class Names(Generic[S]):
         """Make sure that ``current`` is at most ``age`` seconds old. Raises ResourceError, ConfigError."""
         asked = asyncio.get_running_loop().time()
         async with self._lock:
-            if asked - self._loaded <= age:
-                return
-            started = asyncio.get_running_loop().time()
-            ended = [who for who, over in self._redefining.items() if over]
-            schema = await self._load()
-            tags = Tags({**schema.always, **self._resource.tags}, schema.family)
-            missing = [str(field) for field in self._resource.tags if field.name != "*" and not schema.has(field)]
-            if missing:
-                raise ConfigError(
-                    f"resource {self._resource.name}: tagged fields do not exist: {', '.join(sorted(missing)[:5])}",
-                    hint="A column was renamed or dropped: correct `tags` in tidegate.yaml.",
-                    code="config.tags",
-                )
-            self._loaded = started
-            for who in ended:
-                self._redefining.pop(who, None)
-            if not self.version or schema.digest != self.current.digest:
-                self.current, self.tags = schema, tags
-                self.version += 1
+            if asked - self._loaded > age:
+                await self._read()
+
+    async def read_back(self) -> None:
+        """Read the objects again if something that may have redefined them has ended; whoever comes later waits."""
+        async with self._lock:
+            if self.settling:
+                await self._read()
+
+    async def _read(self) -> None:
+        started = asyncio.get_running_loop().time()
+        ended = [who for who, over in self._redefining.items() if over]
+        schema = await self._load()
+        tags = Tags({**schema.always, **self._resource.tags}, schema.family)
+        missing = [str(field) for field in self._resource.tags if field.name != "*" and not schema.has(field)]
+        if missing:
+            raise ConfigError(
+                f"resource {self._resource.name}: tagged fields do not exist: {', '.join(sorted(missing)[:5])}",
+                hint="A column was renamed or dropped: correct `tags` in tidegate.yaml.",
+                code="config.tags",
+            )
+        self._loaded = started
+        for who in ended:
+            self._redefining.pop(who, None)
+        if not self.version or schema.digest != self.current.digest:
+            self.current, self.tags = schema, tags
+            self.version += 1
 
 
 class Atlas:
@@ -120,6 +133,7 @@ class Atlas:
             await asyncio.sleep(EVERY)
             for names in list(self._names.values()) if in_use() else ():
                 try:
-                    await names.fresh(0.0 if names.unsettled else EVERY / 2)
+                    await names.read_back()
+                    await names.fresh(EVERY / 2)
                 except (ResourceError, ConfigError) as error:
                     failed(error)

@@ -147,6 +147,7 @@ class Relay:
         self.active = asyncio.get_running_loop().time()
         if self._phase is Phase.ENDED:
             return
+        self._learn_if_due()
         if self._phase is not Phase.OPEN or self.wire.waiting:
             self._queue.append(data)
             self._queued += len(data)
@@ -166,13 +167,16 @@ class Relay:
         if self._phase is Phase.ENDED:
             return
         self._phase = Phase.OPEN
-        self._pump(self.wire.requests(b""))
+        self._learn_if_due()
+        if self._phase is Phase.OPEN:
+            self._pump(self.wire.requests(b""))
         while self._queue and self._phase is Phase.OPEN and not self.wire.waiting:
             data = self._queue.popleft()
             self._queued -= len(data)
             self._pump(self.wire.requests(data))
         if self._phase is Phase.OPEN and not self._resource.congested:
             self._agent.resume()
+        self._learn_if_due()
 
     def _take(self, request: Request) -> None:
         if request.continues or not request.operations:
@@ -294,18 +298,22 @@ class Relay:
         if self.session.excess:
             self.session.excess = False
             self.session.stop_upstream()
-        if self.session.redefined and self.wire.settled and not self.wire.pending and self._phase is Phase.OPEN:
-            assert self._tasks is not None
-            self._phase = Phase.LEARNING
-            self._settling = self._tasks.create_task(self._learn())
+        self._learn_if_due()
         self._drained()
         if self._phase is Phase.OPEN and self.wire.waiting:
             self._reopen()
 
-    async def _learn(self) -> None:
-        """Names may have been redefined: read them again before anything else is judged."""
+    def _learn_if_due(self) -> None:
+        """Names were redefined, here or in another session: read them again before anything else is judged."""
+        own = self.session.redefined and self.wire.settled and not self.wire.pending
+        if self._phase is Phase.OPEN and (own or self.session.names.settling):
+            assert self._tasks is not None
+            self._phase = Phase.LEARNING
+            self._settling = self._tasks.create_task(self._learn(own))
+
+    async def _learn(self, own: bool) -> None:
         try:
-            await self.session.refresh()
+            await (self.session.refresh() if own else self.session.names.read_back())
         except TidegateError as error:
             self._fail(error)
             return

@@ -146,7 +146,7 @@ class Session:
         """Read the names again after something may have redefined them."""
         self.redefined = False
         self.names.over(self)
-        await self.names.fresh(0.0)
+        await self.names.read_back()
 
     # verdicts
 
@@ -392,7 +392,9 @@ def may_redefine(operation: Operation) -> bool:
 
 
 def _blind(facts: Facts) -> Facts:
-    """Facts under names that may have changed: nothing about the flow of values is proven."""
+    """Facts under names that may have changed: nothing about the flow of values is proven, if any name is in it."""
+    if not (facts.reads or facts.writes or facts.details.get("functions") or facts.details.get("unresolved")):
+        return facts
     return replace(facts, outputs=None, filters=None, flows=None, effect=True)
 
 

@@ -9,6 +9,7 @@ chunk and every new directory entry is on disk. OSError passes through: for the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections import OrderedDict
@@ -18,6 +19,8 @@ from pathlib import Path
 from tidegate.errors import IntegrityError
 
 from .frame import FILE_HEADER, FRAME_HEADER, JSON_LIMIT, TRACKS, TRAILER, FileHeader, FrameHeader, broken, split
+from .reader import frames
+from .tree import Tree
 
 _NAMES = {number: name for name, number in TRACKS.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +68,15 @@ class Shelf:
             return {}
         return {name: path for name, path in paths.items() if path.is_file()}
 
+    def seals(self, sid: str) -> dict[str, tuple[int, str]]:
+        """Number and root of the frames of each track of a session that can be read; a trailer does not count."""
+        found = {}
+        with contextlib.suppress(ValueError):
+            for name, path in self.find(uuid.UUID(sid)).items():
+                with contextlib.suppress(IntegrityError):
+                    found[name] = _seal(path)
+        return found
+
     def close(self) -> None:
         """Sync and close all files."""
         self._sync_folders()
@@ -93,6 +105,14 @@ class Shelf:
             finally:
                 os.close(handle)
         self._folders.clear()
+
+
+def _seal(path: Path) -> tuple[int, str]:
+    tree = Tree()
+    for frame in frames(path):
+        if frame.header.seq != TRAILER:
+            tree.append(frame.hash)
+    return tree.size, tree.root()
 
 
 class _File:

@@ -47,7 +47,7 @@ async def show(at: Services, by: By, sid: str) -> SessionShown:
 
 @router.get("/{sid}/replay")
 async def replay(at: Services, by: By, sid: str, limit: Limit = 100, cursor: Cursor = None) -> Replay:
-    """Replay a session from the log, oldest operation first. That somebody looked is in the log before the first byte is sent."""
+    """Replay a session from the log, oldest operation first. That somebody looked is logged before a byte is sent."""
     view, _ = await _find(at, by.identity, sid)
     at.log.append("replay.opened", {"of_sid": sid, "by": by.identity.person.subject})
     await at.log.sync()

@@ -75,10 +75,10 @@ def fill(open_log: Opener) -> Callable[[int], Path]:
 
 
 @pytest.fixture
-def recorded(open_log: Opener, tmp_path: Path) -> Callable[[], dict[str, Path]]:
-    """A recorded session in a log that then stops; gives its files by track. Each call adds one."""
+def recorded(open_log: Opener, tmp_path: Path) -> Callable[..., dict[str, Path]]:
+    """A recorded session in a log that then stops, or crashes; gives its files by track. Each call adds one."""
 
-    async def story() -> dict[str, Path]:
+    async def story(crash: bool = False) -> dict[str, Path]:
         log = open_log(chunks=Shelf(tmp_path / "data"))
         log.start()
         sid = SystemClock().session_id()
@@ -89,9 +89,15 @@ def recorded(open_log: Opener, tmp_path: Path) -> Callable[[], dict[str, Path]]:
         for number in range(5):
             recorder.request(b"ask %d" % number, b"asked %d" % number)
             recorder.flush()
+        if crash:
+            log._cancel_timers()
+            log._writer.finish()
+            log._writer.join()
+            log.close()
+            return Shelf(tmp_path / "data").find(sid)
         seals = {name: {"frames": frames, "root": root} for name, (frames, root) in recorder.close("left").items()}
         log.append("session.end", {"sid": str(sid), "n": 2, "total": 2, "rec": seals})
         await log.stop("test")
         return Shelf(tmp_path / "data").find(sid)
 
-    return lambda: asyncio.run(story())
+    return lambda **how: asyncio.run(story(**how))

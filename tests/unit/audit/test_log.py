@@ -35,6 +35,9 @@ class Frames:
         if frame not in self.taken:
             self.taken.append(frame)
 
+    def seals(self, sid: str) -> dict[str, tuple[int, str]]:
+        return {}
+
     def sync(self) -> None:
         self.synced = len(self.taken)
 

@@ -26,6 +26,7 @@ from tidegate.audit.tiles import WIDTH, Edge, bundle, tile_path
 from tidegate.audit.tree import leaf_hash
 from tidegate.audit.verify import ed25519_verify, read_checkpoint, verify
 from tidegate.model.event import KINDS
+from tidegate.recording.shelf import Shelf
 
 NAME = "example.org/gw/gw1/2026"
 KEY = LogKey(NAME, Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -389,6 +390,19 @@ def test_frames_that_only_the_write_ahead_log_has_count(
     track = recorded()["agent"]
     track.write_bytes(b"")
     assert verify(tmp_path / "data").status == 0
+
+
+def test_recordings_of_a_crash_are_pinned_at_the_next_start(
+    recorded: Callable[..., dict[str, Path]], open_log: Callable[..., Log], tmp_path: Path
+) -> None:
+    """A session that a crash cut off has its recording's root in the log too, so its end cannot be cut later."""
+    track = recorded(crash=True)["agent"]
+    open_log(chunks=Shelf(tmp_path / "data")).close()
+    assert verify(tmp_path / "data").status == 0
+    shutil.rmtree(tmp_path / "data" / "wal")
+    data = track.read_bytes()
+    track.write_bytes(data[: data.rindex(b"TGFR")])
+    assert "of 5 frames" in str(verify(tmp_path / "data").findings)
 
 
 def test_a_trust_policy_of_the_accused_is_named(fill: Callable[[int], Path]) -> None:

@@ -212,3 +212,34 @@ def test_copy_out_is_bulk(classifier: Classifier) -> None:
     """COPY TO STDOUT is marked, since its rows cannot be masked."""
     assert one(classifier, "COPY customers TO STDOUT").bulk
     assert not one(classifier, "SELECT 1").bulk
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select " + ", ".join(["x"] * 1500) + " from " + ", ".join(["t"] * 1500),
+        "select " + ", ".join(f"f{n}()" for n in range(2000)),
+        "insert into copies values " + ", ".join(["(1, 'x')"] * 80_000),
+    ],
+    ids=["names by tables", "columns", "values"],
+)
+def test_work_on_one_statement_is_limited(classifier: Classifier, text: str) -> None:
+    """What would keep the gateway busy is unknown, hence refused."""
+    (facts,) = classifier.classify(text)
+    assert facts.verb is Verb.UNKNOWN
+
+
+@pytest.mark.parametrize("value", ["0", "'0ms'", "'1us'", "'0.0001s'", "default", "2147483647", "'100h'"])
+def test_a_time_out_cannot_be_switched_off(classifier: Classifier, value: str) -> None:
+    """Every way to write no time-out, or one of weeks, is administration or gives the gateway's own back."""
+    (facts,) = classifier.classify(f"set statement_timeout = {value}")
+    assert facts.verb is Verb.ADMINISTER or value == "default"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["update pg_settings set setting = 'x' where name = 'search_path'", "delete from pg_catalog.pg_class where oid = 1"],
+)
+def test_writing_to_a_catalog_is_administration(classifier: Classifier, text: str) -> None:
+    """A catalog's rows are settings, roles and definitions."""
+    assert classifier.classify(text)[0].verb is Verb.ADMINISTER

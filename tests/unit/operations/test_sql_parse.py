@@ -59,3 +59,18 @@ def test_nodes_are_told_from_bare_objects() -> None:
         ("Integer", {}),
         ("TypeName", {"n": 1}),
     ]
+
+
+@pytest.mark.parametrize("link", ["+1", "::a", ' collate "C"', "||a"])
+def test_a_long_chain_does_not_end_the_process(link: str) -> None:
+    """A chain of half a megabyte is read or refused; on the ordinary stack it would be a segmentation fault."""
+    try:
+        assert len(parse("select 1" + link * (500_000 // len(link)))) == 1
+    except AgentError as error:
+        assert "nested too deep" in error.message or "too complex" in error.message
+
+
+def test_statements_in_one_text_are_limited() -> None:
+    """A megabyte of empty reads is not a hundred thousand operations."""
+    with pytest.raises(AgentError, match="more than 1000 statements"):
+        parse("select 1;" * 1001)
