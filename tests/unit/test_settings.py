@@ -60,6 +60,7 @@ def test_an_upstream_elsewhere_is_verified(loaded: Load) -> None:
     [
         (BASIC + "lisen: {}\n", 5, 'did you mean "listen"?'),
         (BASIC + "api: nowhere\n", 5, "must be an address"),
+        (BASIC + "api: 0.0.0.0:7443\n", 5, "must be on loopback"),
         (BASIC + "api: 127.0.0.1:70000\n", 5, "must be an address"),
         (BASIC + "limits:\n  idle: 10\n", 6, "must be a duration"),
         (BASIC + "limits:\n  sessions: true\n", 6, "must be a whole number"),

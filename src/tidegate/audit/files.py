@@ -18,6 +18,17 @@ def make_directory(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def refuse_others(path: Path) -> None:
+    """Raise ConfigError (``data.exposed``) when other accounts may put files into ``path``, or take some away."""
+    if path.stat().st_mode & 0o022:
+        raise ConfigError(
+            "Other accounts may write into the data directory.",
+            path=str(path),
+            hint=f"chmod go-w {path}, and look at what is in it.",
+            code="data.exposed",
+        )
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in ``path`` durable. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

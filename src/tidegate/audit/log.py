@@ -21,7 +21,7 @@ from tidegate.errors import LogFailure
 from tidegate.model.event import KINDS, Json
 
 from .entry import decode, encode
-from .files import hold, make_directory, write_file
+from .files import hold, make_directory, refuse_others, write_file
 from .keys import KeyFile
 from .origin import origin_of
 from .recover import check, open_ends
@@ -93,6 +93,7 @@ class Log:
         with contextlib.ExitStack() as stack:
             try:
                 make_directory(directory)
+                refuse_others(directory)
                 lock = hold(directory / "lock")
                 stack.callback(os.close, lock)
                 origin = origin_of(directory, organisation, gateway, clock)

@@ -100,7 +100,9 @@ class Approvals:
         """Ask; the question is in the log before anybody sees it."""
         holding = [decision for decision in decisions if decision.effect is Effect.HOLD]
         held = _question(self._clock, trail.sid, identity, resource, grant, request, holding, intents)
-        need: list[Json] = [{"r": group.rule, "n": group.count} for group in held.approvers]
+        need: list[Json] = [
+            {"r": group.rule, "groups": list(group.groups), "count": group.count} for group in held.approvers
+        ]
         asked: dict[str, Json] = {"ap": held.id, "of": list(intents), "dg": held.digest, "exp": held.expires}
         trail.append("approval.requested", {**asked, "ph": held.bundle, "need": need}, {"why": grant.reason.encode()})
         self._cases[held.id] = _Case(held, trail, asyncio.get_running_loop().create_future())

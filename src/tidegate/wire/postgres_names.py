@@ -51,6 +51,9 @@ class Portal:
 Entry = Statement | Portal
 
 
+Known = tuple[dict[str, Entry], dict[str, Entry]]
+
+
 @dataclass(eq=False, slots=True)
 class Change:
     """One change of a name, which can be confirmed or taken back."""
@@ -120,6 +123,14 @@ class Names:
             self.statements = {}
         if facts.verb is Verb.UNKNOWN or "cursor" in facts.details or "declare" in body or "close" in body:
             self.portals = {}
+
+    def known(self) -> Known:
+        """Both tables as they are, for ``restore``."""
+        return self.statements, self.portals
+
+    def restore(self, known: Known) -> None:
+        """What made names be forgotten was refused, so that they mean what they meant."""
+        self.statements, self.portals = known
 
     def simple(self) -> None:
         """A simple query destroys the unnamed statement and the unnamed portal."""

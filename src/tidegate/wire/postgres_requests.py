@@ -19,7 +19,7 @@ from . import postgres_messages as pg
 from ._frames import HEADER, header
 from .postgres_batch import Batch, Classify
 from .postgres_exchange import Exchange, Expected, Kind, undo
-from .postgres_names import Names
+from .postgres_names import Known, Names
 
 PART = 64 * 1024
 """Bytes above which a part is cut and a Bind is streamed."""
@@ -41,6 +41,7 @@ class Plan:
     """What forwarding a request writes and expects.
 
     ``ends``: the batch is over with it; None: it does not matter. ``oversized``: it cannot be forwarded at all.
+    ``known``: the names before it was planned.
     """
 
     request: Request
@@ -48,6 +49,7 @@ class Plan:
     expected: list[Expected] = field(default_factory=list)
     ends: bool | None = None
     oversized: bool = False
+    known: Known | None = None
 
 
 class Requests:
@@ -85,6 +87,8 @@ class Requests:
         """``request`` is not forwarded: nothing of its plan happened."""
         plan = self._planned(request)
         undo(plan.expected)
+        if plan.known is not None:
+            self._names.restore(plan.known)
         self._dropped = True
         return plan
 
@@ -95,9 +99,12 @@ class Requests:
         return plan
 
     def _requests(self) -> Iterator[Request]:
+        known = self._names.known()
         while (plan := self._next()) is not None:
-            self._plan = plan
+            self._plan, plan.known = plan, known
             yield plan.request
+            known = self._names.known()
+        self._names.restore(known)  # a part that must wait for a name is planned again
 
     def _next(self) -> Plan | None:
         self.waiting = False

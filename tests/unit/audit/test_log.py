@@ -319,6 +319,14 @@ def test_two_gateways_do_not_share_a_directory(open_log: Opener) -> None:
     open_log().close()
 
 
+def test_a_directory_open_to_others_is_refused(open_log: Opener, tmp_path: Path) -> None:
+    """Where other accounts may put files, nothing read back is the gateway's own for sure."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    with pytest.raises(ConfigError, match="Other accounts"):
+        open_log()
+
+
 def test_a_directory_belongs_to_one_name(open_log: Opener) -> None:
     """Another gateway's name on the same directory is a mistake in the configuration."""
     open_log().close()

@@ -48,9 +48,16 @@ def test_a_foreign_key_looks_at_what_it_refers_to(classifier: Classifier) -> Non
     assert facts.filters is not None and Field("public.customers", "email") in facts.filters
 
 
-@pytest.mark.parametrize("start", ["CREATE TEMP TABLE customers (email text)", "CREATE TABLE pg_temp.customers (id int)",
-                                   "CREATE TEMP VIEW copies AS SELECT 1", "SELECT 1 AS id INTO TEMP customers",
-                                   "ALTER TABLE pg_temp.x RENAME TO customers"])  # fmt: skip
+@pytest.mark.parametrize(
+    "start",
+    [
+        "CREATE TEMP TABLE customers (email text)",
+        "CREATE TABLE pg_temp.customers (id int)",
+        "CREATE TEMP VIEW copies AS SELECT 1",
+        "SELECT 1 AS id INTO TEMP customers",
+        "ALTER TABLE pg_temp.x RENAME TO customers",
+    ],
+)
 def test_a_temporary_object_may_not_hide_another(classifier: Classifier, start: str) -> None:
     """From then on a name would mean one thing to the gateway and another to the server."""
     (facts,) = classifier.classify(start)

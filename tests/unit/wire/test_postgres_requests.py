@@ -86,6 +86,13 @@ def test_a_change_taken_back_does_not_bring_a_rebound_name_back() -> None:
     book.agent(bind("", "p") + execute() + SYNC).asks(UNKNOWN)
 
 
+def test_a_refused_statement_makes_nothing_unknown() -> None:
+    """A statement that might rebind names and is refused has not done so."""
+    book = play().agent(parse("p", "select 1") + SYNC).passes().resource(frame("1") + ready())
+    book.agent(query("prepare p as delete t")).refused(NO)
+    book.agent(bind("", "p") + execute() + SYNC).asks("select 1")
+
+
 def test_failed_parse_leaves_no_phantom() -> None:
     """A Parse that the server refused does not change what a name is known to mean."""
     book = play().agent(parse("p", "delete t") + SYNC).passes().resource(frame("1") + ready())
