@@ -89,7 +89,7 @@ def test_a_change_taken_back_does_not_bring_a_rebound_name_back() -> None:
 def test_a_refused_statement_makes_nothing_unknown() -> None:
     """A statement that might rebind names and is refused has not done so."""
     book = play().agent(parse("p", "select 1") + SYNC).passes().resource(frame("1") + ready())
-    book.agent(query("prepare p as delete t")).refused(NO)
+    book.agent(query("prepare p as delete t")).asks("prepare p as delete t").refused(NO)
     book.agent(bind("", "p") + execute() + SYNC).asks("select 1")
 
 

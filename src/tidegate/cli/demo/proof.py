@@ -59,18 +59,17 @@ def truncated(stage: Stage, auditor: Desk) -> None:
     both(stage.page, auditor, copy)
 
 
-def rewritten(stage: Stage, auditor: Desk, operator: Desk) -> None:
-    """Another approver is written into the log, and all of it is signed anew."""
+def rewritten(stage: Stage, auditor: Desk) -> None:
+    """Another operation is written into the log, and all of it is signed anew."""
     stage.page.chapter(
         "A page is rewritten",
-        "In a copy, the approval names another approver; every hash is computed anew and the result is signed with the "
-        "gateway's live key. Again nothing in the copy itself is wrong.",
+        "In a copy, the approved operation is an insert, not an update; every hash is computed anew and the result is "
+        "signed with the gateway's live key. Again nothing in the copy itself is wrong.",
     )
     copy = forge(stage, "rewritten")
     leaves = copy.leaves()
-    index = copy.find(lambda leaf: leaf["k"] == "approval.granted")
-    subjects = {row["name"]: row["subject"].encode() for row in operator.asks("people", "ls")}
-    leaves[index] = leaves[index].replace(subjects["bob"], subjects["operator"])
+    index = copy.find(lambda leaf: leaf["k"] == "op.intent" and leaf["req"] == "hold")
+    leaves[index] = leaves[index].replace(b'"op":"update"', b'"op":"insert"')
     copy.publish(leaves)
     both(stage.page, auditor, copy)
 

@@ -55,7 +55,7 @@ def play(*, once: bool) -> int:
         auditor = proof.whole(stage, cast.operator)
         proof.flipped(stage, auditor)
         proof.truncated(stage, auditor)
-        proof.rewritten(stage, auditor, cast.operator)
+        proof.rewritten(stage, auditor)
         page.chapter("Done", f"{page.checks} promises checked in {time.monotonic() - began:.0f} seconds.")
         if not once:
             leave_up(stage)
