@@ -48,6 +48,7 @@ from .recording.shelf import Shelf
 from .settings import Settings, loopback, resolve
 from .store.rows import Store
 from .web.api import build as build_api
+from .web.patience import Patient
 from .web.services import ApiServices
 
 logger = structlog.get_logger("tidegate")
@@ -78,9 +79,10 @@ class App:
     def _open(self) -> None:
         """Everything that holds state; blocking, before the loop serves anybody."""
         data = self.settings.data
+        if data.is_symlink() or (data.exists() and not data.is_dir()):
+            raise ConfigError("`data` is not a directory", path=str(data), hint="Name a directory in tidegate.yaml.")
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.replay_identity = private_file(data / "keys" / "replay.age", _new_age_identity).decode().strip()
-        replay = str(pyrage.x25519.Identity.from_str(self.replay_identity).to_public())
+        self.replay_identity, replay = _replay_identity(data / "keys" / "replay.age")
         self.log = Log.open(
             data,
             organisation=self.settings.organisation,
@@ -90,11 +92,12 @@ class App:
             chunks=Shelf(data),
             segment=self.settings.audit.segment,
         )
+        self.mask_key = private_file(data / "keys" / "mask.key", lambda: os.urandom(32).hex().encode())
         self.issuer = Issuer(data / "keys", self.settings.organisation, self.clock)
         self.store = Store(data / "store.sqlite", self.issuer)
         self.directory = Directory(self.store, self.clock)
         self.engine = Engine(self.bundle)
-        self.revocations = Revocations(self.log, self.clock)
+        self.revocations = Revocations(self.log)
 
     def _assemble(self) -> None:
         """The parts that live on the loop."""
@@ -119,7 +122,7 @@ class App:
             resolve=lambda reference: resolve(reference, self.settings.base),
             limits=self.settings.limits,
             tls=server_context(*self._certificate()),
-            mask_key=private_file(self.settings.data / "keys" / "mask.key", lambda: os.urandom(32)),
+            mask_key=self.mask_key,
             clock=self.clock,
             failures=failures,
         )
@@ -249,6 +252,7 @@ class App:
             server_header=False,
             timeout_keep_alive=15,
             limit_concurrency=200,
+            http=Patient,
             h11_max_incomplete_event_size=32 * 1024,
         )
         return ApiServer(config)
@@ -338,14 +342,28 @@ def keep_bundle(directory: Path, bundle: Bundle) -> None:
 
 
 def private_file(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The content of a secret file, made on first use with mode 0600."""
+    """The content of a secret file, made on first use with mode 0600.
+
+    Raises ConfigError when it is shorter than what was made would be, or open to others.
+    """
+    fresh = make()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(make())
+            file.write(fresh)
             os.fsync(file.fileno())
-    return path.read_bytes()
+    if path.stat().st_mode & 0o077:
+        raise ConfigError("this secret is open to others", path=str(path), hint=f"chmod 600 {path}")
+    content = path.read_bytes()
+    if len(content.strip()) < len(fresh.strip()):
+        raise ConfigError("this secret is damaged", path=str(path), hint="Restore it from a backup.")
+    return content
 
 
-def _new_age_identity() -> bytes:
-    return str(pyrage.x25519.Identity.generate()).encode()
+def _replay_identity(path: Path) -> tuple[str, str]:
+    """The age key that opens what agents saw, and its public half. Raises ConfigError."""
+    secret = private_file(path, lambda: str(pyrage.x25519.Identity.generate()).encode()).decode("ascii", "replace")
+    try:
+        return secret.strip(), str(pyrage.x25519.Identity.from_str(secret.strip()).to_public())
+    except pyrage.IdentityError:
+        raise ConfigError("this secret is damaged", path=str(path), hint="Restore it from a backup.") from None

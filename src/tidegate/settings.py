@@ -110,7 +110,9 @@ def load(path: Path) -> Settings:
     _refuse_shared_ports(document, settings)
     if not loopback(settings.api):
         raise document.complaint(
-            ("api",), "must be on loopback: it is plain HTTP", hint="Write 127.0.0.1 and put a proxy that speaks TLS before it."
+            ("api",),
+            "must be on loopback: it is plain HTTP",
+            hint="Write 127.0.0.1 and put a proxy that speaks TLS before it.",
         )
     return settings
 

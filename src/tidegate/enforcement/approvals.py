@@ -173,11 +173,11 @@ class Approvals:
         case.trail.append("approval.granted", granted)
         case.yes[by.person.subject] = by
         await self._log.sync()
-        if case.held.state != WAITING:
+        if case.held.state not in (WAITING, APPROVED):
             raise Refused(f"the request is {case.held.state}", code="approval.closed")
         names = (*case.held.approved_by, by.person.name)
         complete = satisfied(case.held.approvers, list(case.yes.values()))
-        self._change(case, APPROVED if complete else WAITING, approved_by=names)
+        self._change(case, APPROVED if complete else case.held.state, approved_by=names)
         if complete:
             _wake(case)
         return case.held

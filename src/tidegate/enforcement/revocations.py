@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from tidegate.audit.log import Log
-from tidegate.clock import Clock
 
 LONGEST_GRANT = 24 * 3600 * 1_000_000
 """No grant lives longer than this (microseconds)."""
-
-LOOK_BACK = 31 * LONGEST_GRANT
-"""No token, logins included, lives longer than this, so older revocations no longer matter."""
-
 
 NAMED_BY = {"token.revoked": "jti", "grant.revoked": "gid", "identity.disabled": "sub"}
 """Leaf kind -> the field that names what no longer opens anything."""
@@ -19,9 +14,9 @@ NAMED_BY = {"token.revoked": "jti", "grant.revoked": "gid", "identity.disabled":
 class Revocations:
     """Ids of revoked tokens and grants, and subjects of disabled identities."""
 
-    def __init__(self, log: Log, clock: Clock) -> None:
+    def __init__(self, log: Log) -> None:
         self._ids: set[str] = set()
-        for leaf in log.recent(clock.now() - LOOK_BACK):
+        for leaf in log.recent(0):
             name = NAMED_BY.get(str(leaf.get("k")))
             if name is not None:
                 self.add(str(leaf.get(name)))

@@ -162,7 +162,7 @@ class World:
         self.sessions = Sessions(self.log, self.clock, self.settings.limits, self.chronicle.session)
         self.access = Access(
             self.log, self.store, self.issuer, self.directory_, self.engine, self.clock,
-            revocations=Revocations(self.log, self.clock), sessions=self.sessions,
+            revocations=Revocations(self.log), sessions=self.sessions,
             failures=Failures(self.log, self.clock), resources=self.settings.resources,
         )  # fmt: skip
         self.code = self.access.bootstrap_code()
