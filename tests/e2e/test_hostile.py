@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -252,3 +253,33 @@ def test_an_echoed_credential_does_not_arrive(gateway: Gateway, postgres: Postgr
         postgres.psql("delete from log where line like 'the password%'", "shop_e2e")
     assert any("the password is xxxxxxxx" in str(row[0]) for row in rows)
     assert not any(postgres.password in str(row[0]) for row in rows)
+
+
+def test_endless_refusals_delay_nobody(gateway: Gateway) -> None:
+    """An agent that pipelines refused statements and never reads an answer keeps nobody else out."""
+    with login(gateway) as peer:
+        text = b"delete from orders\0"
+        flood = (b"Q" + struct.pack(">I", len(text) + 4) + text) * 2000
+        peer.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(200):
+                peer.sendall(flood)
+        for _ in range(3):
+            alive(gateway)
+
+
+def test_a_flood_behind_a_held_request(gateway: Gateway) -> None:
+    """Megabytes sent behind a held request end that session, and the question with it."""
+    with login(gateway) as peer:
+        text = b"update orders set total = total\0"
+        peer.sendall(b"Q" + struct.pack(">I", len(text) + 4) + text)
+        assert b"held by rule" in peer.recv(4096)
+        peer.settimeout(10)
+        with contextlib.suppress(OSError):
+            peer.sendall(bytes(8 * 2**20))
+            while peer.recv(65536):
+                pass
+    until = time.monotonic() + 10
+    while gateway.call("GET", "approvals", "bob")["items"]:
+        assert time.monotonic() < until, "the question is still open"
+        time.sleep(0.05)

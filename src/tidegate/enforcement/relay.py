@@ -27,6 +27,9 @@ from .scrub import Scrub
 from .session import Allow, Hold, Session, Verdict
 from .stream import Stream
 
+SLICE = 32
+"""Requests that one session may have handled in a row before others have their turn."""
+
 KEPT_BACK = 1024 * 1024
 """Bytes of results that may wait for a group commit before the upstream is no longer read."""
 
@@ -58,6 +61,7 @@ class Phase(Enum):
     DURABLE = "durable"
     DRAINING = "draining"
     HELD = "held"
+    YIELDING = "yielding"
     LEARNING = "learning"
     ENDED = "ended"
 
@@ -88,7 +92,7 @@ class Relay:
         self._tasks: asyncio.TaskGroup | None = None
         self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._farewell: Refuse | None = None
-        self.active = asyncio.get_running_loop().time()
+        self.active = self.since = asyncio.get_running_loop().time()
 
     async def run(self) -> str:
         """Relay until the session ends; gives the reason."""
@@ -152,15 +156,36 @@ class Relay:
             self._queue.append(data)
             self._queued += len(data)
             if self._queued > self._limit:
-                self._agent.pause()
+                self._too_much()
             return
         self._guarded(lambda: self._pump(self.wire.requests(data)))
 
+    def _too_much(self) -> None:
+        """Stop reading; but not while people think, since an agent that is not read from cannot be seen to leave."""
+        if self._phase is not Phase.HELD:
+            self._agent.pause()
+            return
+        words = "more was sent while a request is held than the gateway keeps"
+        self.end("agent_failed", Refuse("limit.buffer", "tidegate", words, "Wait for the answer before sending more."))
+
     def _pump(self, requests: Iterator[Request]) -> None:
-        for request in requests:
+        for taken, request in enumerate(requests, 1):
             self._take(request)
             if self._phase is not Phase.OPEN:
                 return
+            if taken == SLICE or self._agent.congested:
+                self._yield()
+                return
+
+    def _yield(self) -> None:
+        """Let others have their turn; an agent that does not read its answers gets no further ones worked out."""
+        self._phase = Phase.YIELDING
+        if not self._agent.congested:
+            asyncio.get_running_loop().call_soon(self._go_on_reading)
+
+    def _go_on_reading(self) -> None:
+        if self._phase is Phase.YIELDING and not self._agent.congested:
+            self._guarded(self._reopen)
 
     def _reopen(self) -> None:
         """Go on with what the agent sent meanwhile."""
@@ -226,6 +251,8 @@ class Relay:
 
     def _forward(self, request: Request, permit: Allow) -> None:
         self._permit = permit
+        if not self.wire.pending:
+            self.since = asyncio.get_running_loop().time()
         self._upstream.forward(request, permit)
 
     # the gateway's own answers
@@ -289,7 +316,10 @@ class Relay:
         self._guarded(lambda: self._respond(data))
 
     def _respond(self, data: bytes) -> None:
+        pending = self.wire.pending
         said = self.wire.responses(data, self.session)
+        if self.wire.pending != pending:
+            self.since = asyncio.get_running_loop().time()
         out = self._scrub(said)
         if out is not said:
             self.session.alert("credential.echoed")
@@ -354,8 +384,10 @@ class Relay:
     def _agent_writable(self, writable: bool) -> None:
         if not writable:
             self._resource.pause()
-        elif self._kept_size <= KEPT_BACK:
+            return
+        if self._kept_size <= KEPT_BACK:
             self._resource.resume()
+        self._go_on_reading()
 
     def _resource_writable(self, writable: bool) -> None:
         if not writable:

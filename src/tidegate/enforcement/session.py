@@ -274,10 +274,13 @@ class Session:
         if self.names.unsettled or self.names.version != self._version:
             # Something may have been redefined since a prepared statement was understood: understand it anew.
             fresh = self.classify(operation.facts.text) if operation.facts.text else ()
-            operation.facts = fresh[0] if len(fresh) == 1 else _blind(operation.facts)
+            again = fresh[0] if len(fresh) == 1 else _blind(operation.facts)
+            several = bool(operation.facts.details.get("multi"))
+            operation.facts = replace(again, details={**again.details, "multi": several})
         decision, facts = self._engine.decide(self.identity, self.resource, operation.facts)
-        if decision.effect is Effect.HOLD and operation.phase == "prepare":
-            # Handing a statement over runs nothing; people are asked when it is to run, with its parameters known.
+        if decision.effect is Effect.HOLD and operation.phase == "prepare" and not operation.facts.reason:
+            # Handing a statement over runs nothing but functions that planning may fold, and all of those are proven
+            # harmless; people are asked when it is to run, with its parameters known.
             decision = replace(decision, effect=Effect.ALLOW)
         if decision.effect is Effect.REFUSE:
             return decision, facts, None

@@ -138,10 +138,9 @@ class Sessions:
             return "session.too_long", "the session has reached its longest duration"
         if relay is None or relay.held:
             return None
-        quiet = loop_time - relay.active
-        if relay.waiting and quiet > self._limits.operation + GRACE:
+        if relay.waiting and loop_time - relay.since > self._limits.operation + GRACE:
             return "operation.too_long", "the operation has reached its longest duration"
-        if not relay.waiting and quiet > self._limits.idle:
+        if not relay.waiting and loop_time - relay.active > self._limits.idle:
             return "session.idle", "the session was idle for too long"
         return None
 
