@@ -198,6 +198,26 @@ resources:
         self.process.kill()
         self.process.wait(20)
 
+    def verify(self) -> int:
+        """The exit status of `tidegate audit verify` on the data directory, under its own trust file."""
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tidegate",
+                "audit",
+                "verify",
+                str(self.data),
+                "--trust",
+                str(self.data / "trust.txt"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        print(done.stdout, done.stderr)
+        return done.returncode
+
     # people, agents, tokens
 
     def call(self, method: str, path: str, by: str, **body: Any) -> Any:

@@ -43,9 +43,13 @@ def shop(server: Postgres, database: str) -> Upstream:
 
 @pytest.fixture(scope="session")
 def gateway(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with alice (administrator), bob (dba), and alice's agent claude-code."""
+    """A gateway with alice (administrator), bob (dba), and alice's agent claude-code.
+
+    Whatever the tests did to it, its log must verify in the end.
+    """
     directory: Path = tmp_path_factory.mktemp("e2e")
     found = Gateway(directory / "gw", shop(postgres, "shop_e2e"), tags=TAGS)
     found.start().people()
     yield found
-    found.stop()
+    assert found.stop() == 0
+    assert found.verify() == 0

@@ -147,7 +147,7 @@ def test_upstream_dies_in_mid_result(tmp_path: Path) -> None:
                 if result.error_message:
                     raise psycopg.OperationalError(result.error_message.decode())
         assert gateway.stop() == 0
-    assert verify(gateway.data) == 0
+    assert gateway.verify() == 0
 
 
 def test_lying_upstream(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_lying_upstream(tmp_path: Path) -> None:
         psycopg.connect(gateway.dsn(gateway.token()), connect_timeout=10)
     server.close()
     assert gateway.stop() == 0
-    assert verify(gateway.data) == 0
+    assert gateway.verify() == 0
 
 
 def test_two_gateways_on_one_directory(gateway: Gateway) -> None:
@@ -228,21 +228,9 @@ def test_full_disk(postgres: Postgres, tmp_path: Path) -> None:
         gateway.start()
         alive(gateway)
         gateway.stop()
-        assert verify(gateway.data) == 0
+        assert gateway.verify() == 0
     finally:
         subprocess.run(["umount", "-l", str(small)], check=False)
-
-
-def verify(data: Path) -> int:
-    """The exit status of `tidegate audit verify`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "audit", "verify", str(data), "--trust", str(data / "trust.txt")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(done.stdout, done.stderr)
-    return done.returncode
 
 
 def test_an_echoed_credential_does_not_arrive(gateway: Gateway, postgres: Postgres) -> None:

@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -46,7 +44,7 @@ def test_kill_loop(tmp_path: Path, postgres: Postgres) -> None:
     done = sum(leaf["k"] == "op.outcome" and leaf["st"] == "ok" for leaf in leaves)
     assert len(acknowledged) > ROUNDS and len(acknowledged) <= rows <= intents
     assert done >= len(acknowledged)
-    assert verify(gateway.data) == 0
+    assert gateway.verify() == 0
 
 
 def _insert(gateway: Gateway, round: int, worker: int, acknowledged: list[int]) -> None:
@@ -70,15 +68,3 @@ def _leaves(data: Path) -> list[dict[str, object]]:
             found.append(json.loads(content[at + 2 : at + 2 + size]))
             at += 2 + size
     return list({leaf["i"]: leaf for leaf in found}.values())
-
-
-def verify(data: Path) -> int:
-    """The exit status of `tidegate audit verify`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "audit", "verify", str(data), "--trust", str(data / "trust.txt")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(done.stdout, done.stderr)
-    return done.returncode
