@@ -35,7 +35,8 @@ CHILD = textwrap.dedent(
         while True:
             for _ in range(7):
                 n += 1
-                index = log.append("gateway.statement", {"sid": sid, "n": n}, private={"stmt": b"x" * (n % 300)})
+                kind = "session.start" if n == 1 else "gateway.statement"
+                index = log.append(kind, {"sid": sid, "n": n}, private={"stmt": b"x" * (n % 300)})
             await log.sync()
             os.write(1, b"%d\\n" % index)
 
