@@ -234,7 +234,6 @@ class App:
             access=self.access,
             settings=self.settings,
             classify=self._classify,
-            recordings=self.settings.data / "rec",
             replay_identity=self.replay_identity,
             clock=self.clock,
         )

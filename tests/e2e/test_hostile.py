@@ -271,3 +271,22 @@ def test_a_flood_behind_a_held_request(gateway: Gateway) -> None:
     while gateway.call("GET", "approvals", "bob")["items"]:
         assert time.monotonic() < until, "the question is still open"
         time.sleep(0.05)
+
+
+def test_statements_sent_with_the_password(gateway: Gateway) -> None:
+    """A client that does not wait for its login sends statements at once, held ones too: they wait their turn."""
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as peer:
+        body = b"user\0agent\0database\0shop\0\0"
+        token = gateway.token().encode() + b"\0"
+        texts = [b"select 41 + 1\0", b"update orders set total = total\0"]
+        peer.sendall(
+            struct.pack(">II", len(body) + 8, 196608) + body
+            + b"p" + struct.pack(">I", len(token) + 4) + token
+            + b"".join(b"Q" + struct.pack(">I", len(text) + 4) + text for text in texts)
+        )  # fmt: skip
+        seen = b""
+        while b"held by rule" not in seen:
+            data = peer.recv(65536)
+            assert data, seen
+            seen += data
+        assert b"42" in seen

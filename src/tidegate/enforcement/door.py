@@ -41,6 +41,9 @@ from .trail import Trail
 
 ROOM_FOR_SESSIONS = 0.10
 
+CREDENTIAL = 1
+"""Reason of a redaction in a recording: in place of the agent's credential stand its length and a salted hash."""
+
 S = TypeVar("S", bound=Schema)
 
 
@@ -107,7 +110,9 @@ class Door:
             raise
         assert resource is not None
         self._room()
-        return await self._open(claims, identity, grant, resource, peer=peer, secure=secure, protocol=protocol)
+        return await self._open(
+            credential, claims, identity, grant, resource, peer=peer, secure=secure, protocol=protocol
+        )
 
     async def _who(self, credential: str, resource: Resource | None) -> tuple[Claims, Identity, Grant]:
         claims = self._issuer.verify(credential, f"resource:{resource.name}" if resource else "resource:")
@@ -150,6 +155,7 @@ class Door:
 
     async def _open(
         self,
+        credential: str,
         claims: Claims,
         identity: Identity,
         grant: Grant,
@@ -164,6 +170,7 @@ class Door:
         keys = {track: vault.frame_key(track) for track in ("agent", "upstream")}
         header = {"sid": str(sid), "proto": protocol, "res": resource.name, "origin": self._log.origin}
         recorder = Recorder(sid, header=header, keys=keys, write=self._log.append_chunk, clock=self._clock)
+        recorder.redacted(0, credential.encode(), CREDENTIAL)
         trail = Trail(self._log, vault, recorder, identity, sid)
         session = Session(
             sid=sid,
@@ -202,16 +209,22 @@ class Door:
         return await self.atlas.names(resource, database, load)
 
     async def relay(self, session: Session, agent: Stream, upstream: Stream, wire: Wire, names: Names[Schema]) -> None:
-        """Run the session until it ends; its last leaf is durable when this returns."""
+        """Run the session until it ends; its last leaf is in the log when this returns. Raises Refused, LogFailure."""
         reason = "failed"
         try:
             agent.admitted = True
+            if session.ended:
+                raise Refused("the session was ended before it began", code="session.killed")
             session.learn(names)
             scrub = Scrub(self.secret(session.resource))
             relay = Relay(session, agent, upstream, wire, self._log, buffer=self.limits.buffer, scrub=scrub)
             session.busy = lambda: relay.waiting
             async with asyncio.TaskGroup() as tasks:
-                session.stop = lambda: void(tasks.create_task(self.desk.give_up(session)))
+
+                def stop() -> None:
+                    tasks.create_task(self.desk.give_up(session))
+
+                session.stop = stop
                 self._sessions.relaying(session, relay)
                 try:
                     reason = await relay.run()
@@ -227,7 +240,3 @@ class Door:
         self._sessions.remove(session, reason)
         if self._log.failed is None:
             session.end(reason)
-
-
-def void(_: object) -> None:
-    """A task whose end its group watches."""

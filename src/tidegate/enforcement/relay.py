@@ -97,10 +97,10 @@ class Relay:
     async def run(self) -> str:
         """Relay until the session ends; gives the reason."""
         self.session.kill = self.end
-        self._agent.feed(self._from_agent, self._agent_left, self._agent_writable)
-        self._resource.feed(self._from_resource, self._resource_left, self._resource_writable)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            self._resource.feed(self._from_resource, self._resource_left, self._resource_writable)
+            self._agent.feed(self._from_agent, self._agent_left, self._agent_writable)
             reason = await self._finished
             if self._settling is not None:
                 self._settling.cancel()
@@ -272,6 +272,7 @@ class Relay:
                 self._answer(request, verdict)
             case Hold():
                 self._parked, self._phase = (request, verdict), Phase.HELD
+                self._agent.resume()
                 self._deliver(self.wire.notice(_held_notice(verdict)))
                 assert self._tasks is not None
                 self._settling = self._tasks.create_task(self._settle(request, verdict))

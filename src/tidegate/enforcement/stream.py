@@ -138,11 +138,6 @@ class Stream(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
         self.secure = True
 
-    def peer_certificate(self) -> bytes:
-        """The peer's certificate in DER, empty without TLS."""
-        layer = self.transport.get_extra_info("ssl_object")
-        return (layer.getpeercert(binary_form=True) or b"") if layer is not None else b""
-
     # feed
 
     def feed(

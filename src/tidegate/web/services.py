@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -39,7 +38,6 @@ class ApiServices:
     access: Access
     settings: Settings
     classify: Callable[[str, str], Awaitable[tuple[Facts, ...]]]
-    recordings: Path
     replay_identity: str = field(repr=False)
     clock: Clock
 

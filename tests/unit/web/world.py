@@ -169,7 +169,7 @@ class World:
         self.services = ApiServices(
             log=self.log, store=self.store, issuer=self.issuer, directory=self.directory_, engine=self.engine,
             approvals=self.approvals, sessions=self.sessions, access=self.access, settings=self.settings,
-            classify=self._classify, recordings=data / "rec", replay_identity=str(self.replay), clock=self.clock,
+            classify=self._classify, replay_identity=str(self.replay), clock=self.clock,
         )  # fmt: skip
 
     async def _classify(self, resource: str, text: str) -> tuple[Facts, ...]:
