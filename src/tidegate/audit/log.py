@@ -58,6 +58,7 @@ class Log:
         self._boot = clock.session_id()
         self._boot_name = str(self._boot)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._marked = False
         self._waiters = Waiters()
         self._sealing: asyncio.TimerHandle | None = None
         self._beating: asyncio.TimerHandle | None = None
@@ -213,6 +214,15 @@ class Log:
             raise failure(error) from error
         self._settler.submit(written, records)
         self.written = written
+        if self._loop is None:
+            self._writer.dirty()
+        elif not self._marked:
+            self._marked = True
+            self._loop.call_soon(self._mark)
+
+    def _mark(self) -> None:
+        """Wake the writer once for all that one turn of the loop wrote: fewer, larger commits."""
+        self._marked = False
         self._writer.dirty()
 
     def when_durable(self, written: int, callback: Waiter) -> None:
