@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pyrage
@@ -144,15 +144,15 @@ class App:
     def _listeners(self) -> list[Listener]:
         places = self.settings.limits.handshakes
 
-        def serving(protocol: str, resource: Resource | None) -> Callable[[Stream], object]:
+        def serving(protocol: str, resource: Resource | None) -> Callable[[Stream], Awaitable[None]]:
             return lambda stream: PROTOCOLS[protocol].serve(stream, self.door, resource)
 
         shared = [
-            Listener(protocol, address, serving(protocol, None), places=places)  # type: ignore[arg-type]
+            Listener(protocol, address, serving(protocol, None), places=places)
             for protocol, address in self.settings.listen.items()
         ]
         own = [
-            Listener(resource.name, resource.listen, serving(resource.protocol, resource), places=places)  # type: ignore[arg-type]
+            Listener(resource.name, resource.listen, serving(resource.protocol, resource), places=places)
             for resource in self.settings.resources.values()
             if resource.listen is not None
         ]
