@@ -45,6 +45,14 @@ def test_md5(postgres_debian: Postgres) -> None:
     assert told.settings["standard_conforming_strings"] == "on"
 
 
+@pytest.mark.parametrize("auth", ["trust", "password"])
+def test_trust_and_cleartext(auth: str) -> None:
+    """A server that asks for nothing, or for the password in clear over loopback, lets the gateway in."""
+    with Postgres("18", auth=auth) as server:
+        told, _ = asyncio.run(greeting(resource(server), server.password))
+    assert told.settings["standard_conforming_strings"] == "on"
+
+
 @pytest.mark.parametrize("tls", ["require", "verify-full"])
 def test_tls(postgres_tls: Postgres, tls: str) -> None:
     """Both modes encrypt; verify-full checks the chain and the name."""
