@@ -1,12 +1,20 @@
-# Five targets do everything: demo, test, lint, bench, dev. `make` alone says so.
+# Eight targets do everything: demo, test, lint, bench, compiled, matrix, fuzz, dev. `make` alone says so.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILED := .venv-compiled/bin
+# What a second run of everything, compiled and with two workers, has nothing to add to (fuzzing inherits from the relay).
+ONCE := $(addprefix --ignore tests/,contracts fuzz browser $(addprefix e2e/test_,$(addsuffix .py,benchmark bulk connect credentials \
+	demo exchange flood grants impact install issuers kill_switch matrix notices policy providers secrets workers workloads)) \
+	$(addprefix unit/,cli enforcement/test_emergencies.py enforcement/test_grants.py gateway identity notify secrets store web))
 
 help:
 	@echo "make demo   set up and watch Tidegate do its main job, with nothing else installed"
 	@echo "make test   set up and run every check and test (as root on Debian: system packages too)"
 	@echo "make lint   ruff, mypy and the import contracts only"
-	@echo "make bench  what it costs, beside a direct connection, haproxy and pgbouncer (docs/reference/benchmark.md)"
+	@echo "make bench  what it costs, held to targets, beside a direct connection, haproxy and pgbouncer"
+	@echo "make compiled  the compiled build in .venv-compiled, as users get it (docs/howto/build.md)"
+	@echo "make matrix every client against every server version, directly and through Tidegate (docs/reference/clients.md)"
+	@echo "make fuzz   hostile input, guided by coverage, against everything that reads bytes of strangers"
 	@echo "make dev    the virtual environment for working on Tidegate"
 
 demo: .venv/demo.done
@@ -14,8 +22,13 @@ demo: .venv/demo.done
 
 test: .venv/test.done
 	@tools/system-packages
+	@$(MAKE) --no-print-directory .venv/idp/done
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+ifeq ($(ARGS),)
+	@$(MAKE) --no-print-directory compiled
+	TIDEGATE_EXPECTED_BUILD=compiled TIDEGATE_IDP=.venv/idp TIDEGATE_TEST_WORKERS=2 TIDEGATE_KILLS=2 $(COMPILED)/python -m pytest -n 2 --dist loadfile $(ONCE)
+endif
 
 lint: .venv/test.done
 	$(BIN)/ruff check .
@@ -27,6 +40,17 @@ bench: .venv/test.done
 	@tools/system-packages
 	@$(BIN)/python tests/bench/compare.py $(ARGS)
 
+compiled: .venv-compiled/test.done
+	@$(COMPILED)/python -c 'from tidegate.build import BUILD; print("The build in .venv-compiled is", BUILD)'
+
+matrix: .venv/matrix.done
+	@tools/system-packages matrix
+	@mkdir -p .venv/node && cp tests/matrix/programs/package.json .venv/node && npm install --silent --no-audit --no-fund --prefix .venv/node
+	@$(BIN)/python tests/matrix/run.py --page docs/reference/clients.md $(ARGS)
+
+fuzz: .venv/fuzz.done
+	@$(BIN)/python tests/fuzz/run.py $(ARGS)
+
 dev: .venv/test.done
 	@echo "Ready. Try: . $(BIN)/activate && tidegate --help"
 
@@ -37,4 +61,20 @@ dev: .venv/test.done
 	@PYTHON="$(PYTHON)" tools/virtual-environment demo,test
 	@touch .venv/demo.done
 
-.PHONY: help demo test lint bench dev
+# The identity provider that people of tests log in at.
+.venv/idp/done: tests/idp/package.json
+	@mkdir -p .venv/idp && cp tests/idp/package.json .venv/idp && npm install --silent --no-audit --no-fund --prefix .venv/idp
+	@touch $@
+
+.venv-compiled/test.done: pyproject.toml hatch_build.py $(shell find src -type f ! -name '*.pyc')
+	@PYTHON="$(PYTHON)" tools/virtual-environment test compiled
+
+.venv/matrix.done: pyproject.toml
+	@PYTHON="$(PYTHON)" tools/virtual-environment demo,test,matrix
+	@touch .venv/demo.done .venv/test.done
+
+.venv/fuzz.done: pyproject.toml
+	@PYTHON="$(PYTHON)" tools/virtual-environment demo,test,fuzz
+	@touch .venv/demo.done .venv/test.done
+
+.PHONY: help demo test lint bench compiled matrix fuzz dev

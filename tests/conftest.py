@@ -6,11 +6,20 @@ get it; ``make test`` installs everything.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from servers import Postgres, ServerMissing
+
+if "PYTHONPATH" in os.environ:  # gateways run in directories of their own
+    paths = os.environ["PYTHONPATH"].split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # how fast an example runs says nothing on a machine that others use
 
 
 def _serve(edition: str, *, tls: bool = False, auth: str = "scram-sha-256") -> Iterator[Postgres]:

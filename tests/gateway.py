@@ -68,6 +68,10 @@ rules:
 """
 
 
+PASSWORD = "river anvil 91 sparrow"
+"""Everybody's."""
+
+
 def free_port() -> int:
     """A loopback port nobody listens on."""
     with socket.socket() as probe:
@@ -77,7 +81,7 @@ def free_port() -> int:
 
 @dataclass
 class Upstream:
-    """Where the resource is and how the gateway logs in."""
+    """Where the resource is and how the gateway logs in: ``secret`` is a reference, left out one to ``password``."""
 
     host: str
     port: int
@@ -86,6 +90,7 @@ class Upstream:
     password: str = ""
     tls: str = "disable"
     ca: str = ""
+    secret: str = ""
 
 
 @dataclass
@@ -99,6 +104,9 @@ class Gateway:
     limits: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     segment: str = "4MiB"
+    activation: str = "single-person"
+    sections: str = ""
+    workers: int = field(default_factory=lambda: int(os.environ.get("TIDEGATE_TEST_WORKERS", "1")))
     command: list[str] = field(default_factory=lambda: [sys.executable, "-m", "tidegate"])
     port: int = field(default_factory=free_port)
     api: int = field(default_factory=free_port)
@@ -109,6 +117,11 @@ class Gateway:
     def data(self) -> Path:
         """The data directory."""
         return self.directory / "data"
+
+    def home(self, sid: str) -> Path:
+        """Where a session's keys and recordings lie: the data directory, or that of its worker."""
+        found = next(self.data.rglob(f"keys/{sid}.agent.age"))
+        return found.parent.parent
 
     @property
     def output(self) -> str:
@@ -126,24 +139,26 @@ class Gateway:
         up = self.upstream
         tags = "".join(f"\n      {tag}: [{', '.join(fields)}]" for tag, fields in self.tags.items())
         limits = ", ".join(f"{name}: {value}" for name, value in self.limits.items())
-        secret = "\n    secret: env:UPSTREAM_PASSWORD" if up.password else ""
+        reference = up.secret or ("env:UPSTREAM_PASSWORD" if up.password else "")
+        secret = f"\n    secret: {reference}" if reference else ""
+        user = f"\n    user: {up.user}" if up.user else ""
         ca = f"\n    ca: {up.ca}" if up.ca else ""
         (self.directory / "tidegate.yaml").write_text(
             f"""organisation: example.org
 gateway: gw1
 data: ./data
+workers: {self.workers}
 api: 127.0.0.1:{self.api}
 listen: {{postgres: "127.0.0.1:{self.port}"}}
-policy: {{files: [policy.yaml], activation: single-person}}
+policy: {{files: [policy.yaml], activation: {self.activation}}}
 recording: {{auditors: [{auditor}]}}
 audit: {{segment: {self.segment}}}
 limits: {{{limits}}}
-resources:
+{self.sections}resources:
   shop:
     protocol: postgres
     address: {up.host}:{up.port}
-    database: {up.database}
-    user: {up.user}{secret}
+    database: {up.database}{user}{secret}
     tls: {up.tls}{ca}
     labels: {{env: prod}}
     tags: {"" if tags else "{}"}{tags}
@@ -167,14 +182,14 @@ resources:
             self.wait()
         return self
 
-    def wait(self, patience: float = 20) -> None:
+    def wait(self, patience: float = 60) -> None:
         """Until the API answers."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
             assert self.process is not None
             assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.output}"
             try:
-                if httpx2.get(f"{self.url}/api/v1/health", timeout=2).status_code == 200:
+                if httpx2.get(f"{self.url}/api/v1/health", timeout=5).status_code == 200:
                     return
             except httpx2.HTTPError:
                 time.sleep(0.03)
@@ -190,13 +205,13 @@ resources:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         """End it at once."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def verify(self) -> int:
         """The exit status of `tidegate audit verify` on the data directory, under its own trust file."""
@@ -221,7 +236,14 @@ resources:
     # people, agents, tokens
 
     def call(self, method: str, path: str, by: str, **body: Any) -> Any:
-        """One API call as a person; raises AssertionError with the problem document unless it succeeds."""
+        """One API call as a person, who proves that they are there where that is needed.
+
+        Raises AssertionError with the problem document unless it succeeds.
+        """
+        proven = method == "POST" and path.endswith(("/approve", "/refuse", "people", "/code", "/links", "/bindings"))
+        proven = proven or ((method, path) == ("POST", "agents") and bool(body.get("issuer")))
+        if proven or ((method, path) == ("POST", "tokens") and not body.get("agent")):
+            body.setdefault("proof", {"method": "password", "password": PASSWORD})
         answer = httpx2.request(
             method,
             f"{self.url}/api/v1/{path}",
@@ -237,7 +259,9 @@ resources:
         found = re.search(r"bootstrap code: (\S+)", self.output)
         assert found, f"no bootstrap code was printed:\n{self.output}"
         code = found.group(1)
-        answer = httpx2.post(f"{self.url}/api/v1/bootstrap", json={"code": code, "name": "alice"}, timeout=10)
+        answer = httpx2.post(
+            f"{self.url}/api/v1/bootstrap", json={"code": code, "name": "alice", "password": PASSWORD}, timeout=30
+        )
         assert answer.status_code < 400, answer.text
         self.logins["alice"] = answer.json()["token"]
         self.person("bob", ["dba"])
@@ -247,7 +271,7 @@ resources:
     def person(self, name: str, groups: list[str]) -> None:
         """Add somebody and log them in."""
         code = self.call("POST", "people", "alice", name=name, groups=groups)["code"]
-        answer = httpx2.post(f"{self.url}/api/v1/enrol", json={"code": code}, timeout=10)
+        answer = httpx2.post(f"{self.url}/api/v1/enrol", json={"code": code, "password": PASSWORD}, timeout=30)
         assert answer.status_code < 400, answer.text
         self.logins[name] = answer.json()["token"]
 

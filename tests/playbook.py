@@ -13,7 +13,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidegate.model.operation import Column, Operation, Outcome, Request, Transform, Wire
+from tidegate.model.operation import Column, Operation, Outcome, Request, Rows, Transform, Verb, Wire
 from tidegate.model.verdict import Refuse
 
 Show = Callable[[bytes], list[str]]
@@ -26,9 +26,12 @@ class Watcher:
     masks: Mapping[str, Transform] = field(default_factory=dict)
     most: int = 10**9
     concealing: bool = False
+    passing: bool = True
+    arrivals: list[str] = field(default_factory=list)
     described: list[list[Column]] = field(default_factory=list)
     outcomes: list[tuple[str, str, str]] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+    answers: list[Sequence[Rows]] = field(default_factory=list)
     counted: int = 0
     masked: int = 0
     open: set[Operation] = field(default_factory=set)
@@ -52,8 +55,22 @@ class Watcher:
         self.open.remove(operation)
         self.outcomes.append((operation.facts.text, outcome.status, outcome.code))
 
+    def arrived(self, operation: Operation, size: int) -> bool:
+        self.arrivals.append(operation.facts.text)
+        return self.passing
+
+    def found(self, answers: Sequence[Rows]) -> None:
+        self.answers.append(answers)
+
     def changed(self, setting: str, value: str) -> None:
         self.settings[setting] = value
+
+
+def requests(wire: Wire, data: bytes) -> Iterator[Request]:
+    """What ``data`` completes, one request at a time."""
+    wire.feed(data)
+    while (request := wire.request()) is not None:
+        yield request
 
 
 class Playbook:
@@ -63,20 +80,25 @@ class Playbook:
         self.wire = wire
         self.results = results or Watcher()
         self._show = show
-        self._requests: Iterator[Request] = iter(())
         self._request: Request | None = None
         self._to_agent = b""
         self._to_resource = b""
 
     def agent(self, data: bytes) -> Playbook:
         """The agent sends bytes."""
-        self._requests = self.wire.requests(data)
+        self.wire.feed(data)
         return self
+
+    def request(self) -> Request:
+        """The next request itself."""
+        request = self.wire.request()
+        assert request is not None, "no request"
+        return request
 
     def asks(self, *texts: str, phase: str = "", continues: bool = False) -> Playbook:
         """The next request has operations with these texts."""
         assert self._request is None, "the last request is not answered yet"
-        self._request = next(self._requests, None)
+        self._request = self.wire.request()
         assert self._request is not None, f"no request, expected {texts}"
         found = tuple(operation.facts.text for operation in self._request.operations)
         assert found == texts, f"asked for {found}, expected {texts}"
@@ -84,9 +106,21 @@ class Playbook:
         assert not phase or {operation.phase for operation in self._request.operations} == {phase}
         return self
 
+    def operation(self, command: str, verb: Verb) -> Playbook:
+        """The request that was asked last is one operation with this command and verb."""
+        assert self._request is not None
+        assert [(op.facts.command, op.facts.verb) for op in self._request.operations] == [(command, verb)]
+        return self
+
+    def headed(self, expected: bool) -> Playbook:
+        """Whether something without an operation may precede the first operation of the request."""
+        assert self._request is not None
+        assert self._request.headed is expected
+        return self
+
     def nothing(self) -> Playbook:
         """There is no further request."""
-        assert next(self._requests, None) is None
+        assert self.wire.request() is None
         return self
 
     def allowed(self) -> Playbook:
@@ -98,15 +132,21 @@ class Playbook:
 
     def refused(self, refusal: Refuse) -> Playbook:
         """The request is refused; a relay drains first."""
-        assert self.wire.pending == 0, "a refusal comes after every earlier reply"
+        assert self.wire.pending == 0 or self.wire.open, "a refusal comes after every earlier reply"
         reply = self.wire.refuse(self._taken(), refusal)
         self._to_agent += reply.to_agent
         self._to_resource += reply.to_resource
         return self
 
+    def cut(self, before: int) -> Playbook:
+        """The request is taken back and cut before this operation of it."""
+        request = self._taken()
+        self.wire.cut(request, request.operations[before])
+        return self
+
     def passes(self) -> Playbook:
         """Every request that is there is forwarded."""
-        while (request := next(self._requests, None)) is not None:
+        while (request := self.wire.request()) is not None:
             self._request = request
             self.allowed()
         return self
@@ -127,6 +167,11 @@ class Playbook:
         self._equal("the agent sees", data, self._to_agent)
         self._to_agent = b""
         return self
+
+    def took(self, to_agent: bytes, to_resource: bytes) -> None:
+        """Both sides were sent these by somebody who drives the wire directly."""
+        self._to_agent += to_agent
+        self._to_resource += to_resource
 
     def take_agent(self) -> bytes:
         """What the agent was sent since it was last asked."""

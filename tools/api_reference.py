@@ -50,11 +50,19 @@ def route(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]
     if given:
         yield f"- query: {', '.join(given)}"
     if "requestBody" in operation:
-        yield f"- body: {kind(operation['requestBody']['content']['application/json']['schema'])}"
+        yield f"- body: {body(operation['requestBody']['content'])}"
     status, answer = next(iter(operation["responses"].items()))
     content = answer.get("content", {})
     shape = kind(content["application/json"]["schema"]) if "application/json" in content else "nothing"
     yield from (f"- gives: {status}, {shape if content else 'text or nothing'}", "")
+
+
+def body(content: Mapping[str, Any]) -> str:
+    """What a request carries: a shape, or a form with its members."""
+    if "application/json" in content:
+        return kind(content["application/json"]["schema"])
+    (form,) = content.values()
+    return "form with " + ", ".join(f"`{member}`" for member in form["schema"]["properties"])
 
 
 def fields(name: str, shape: Mapping[str, Any]) -> Iterator[str]:

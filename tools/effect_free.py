@@ -37,8 +37,10 @@ DENIED = {
 ALLOWED = {
     r"random|random_normal|gen_random_uuid|uuidv4|uuidv7": "randomness only (the generator's state is per session)",
     r"clock_timestamp|timeofday|statement_timestamp": "time",
+    r"timezone": "volatile on 13 for one overload, because the offset of a timetz depends on the day",
     r"pg_sleep(_for|_until)?": "waits; a statement time-out bounds it",
     r"pg_partition_(ancestors|tree|root)": "catalog look-ups",
+    r"pg_get_sequence_data": "reads a sequence, as selecting from it does",
     r"currval|lastval|pg_backend_pid|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time": "session facts",
     r"pg_(relation|table|indexes|total_relation|database|tablespace)_size|pg_size_.*": "sizes",
     r"pg_stat_get_(live_tuples|dead_tuples|tuples_.*|numscans)|pg_is_wal_replay_paused": "counters",

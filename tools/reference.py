@@ -24,8 +24,16 @@ PARTS: dict[str, type[BaseModel]] = {
     "policy": shape.PolicyFile,
     "recording": shape.RecordingFile,
     "resource": shape.ResourceFile,
+    "login": shape.LoginFile,
+    "provider": shape.ProviderFile,
+    "web": shape.WebFile,
+    "vault": shape.VaultFile,
+    "vaultauth": shape.VaultAuthFile,
     "limits": shape.LimitsFile,
+    "workload": shape.WorkloadFile,
     "audit": shape.AuditFile,
+    "notify": shape.NotifyFile,
+    "channel": shape.ChannelFile,
     "rule": rules.Rule,
     "who": rules.Who,
     "on": rules.On,
@@ -58,7 +66,7 @@ def quantity(field: Any) -> str:
     units = [("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)] if "KiB" in pattern else [("h", 3600), ("m", 60), ("s", 1)]
     if isinstance(field.default, int) and ("KiB" in pattern or "(s|m|h)" in pattern):
         return next(f"{field.default // size}{unit}" for unit, size in units if field.default % size == 0)
-    return str(field.default)
+    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 
 
 def page(text: str) -> str:

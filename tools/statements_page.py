@@ -29,6 +29,8 @@ is the strictest of them, in the order read, session, write, execute, define, ad
 built-ins and no user-defined function bears its name, no operator, cast or type is user-defined, every relation is \
 known and every view passes the same test. \
 Otherwise `execute`. A lock clause makes it `write`, `INTO` makes it `define` |
+| `nextval`, `setval`, advisory locks, `pg_notify`, `pg_export_snapshot`, `txid_current` | write | built-ins with \
+known effects; the command is the function's name, and a constant names the sequence |
 | `INSERT`, `UPDATE`, `DELETE`, `MERGE` | write | `unbounded` unless WHERE compares a column of the target with `=` or \
 `IN` to constants or parameters |
 | `EXPLAIN` | read | with `ANALYZE`, what it runs |
@@ -39,12 +41,14 @@ Otherwise `execute`. A lock clause makes it `write`, `INTO` makes it `define` |
 | `CREATE TABLE AS`, `CREATE VIEW`, `CREATE RULE`, `CREATE FUNCTION` | define | `contains` lists a body's commands |
 | `DO` | execute | the body is parsed; dynamic SQL and other languages are `unknown` |
 | `CALL` | execute | |
+| `LOCK TABLE` | write | `IN ACCESS SHARE MODE` it is a read: every `SELECT` takes that lock |
 | `TRUNCATE` | define, write | always unbounded |
 | `VACUUM`, `ANALYZE`, `GRANT`, `REVOKE` | administer | |
 | `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT` | session | `COMMIT` has an effect; two-phase commit is `administer` |
-| `SET`, `RESET` | session | for the settings below; any other is `administer`, and so is lifting a time-out |
+| `SET`, `RESET`, `set_config` with a constant name | session | for the settings below; any other is `administer`, and \
+so is lifting a time-out. The name stands in `setting` |
 | `SHOW` | read | |
-| `DISCARD` | administer | `PLANS` and `SEQUENCES` are session |
+| `DISCARD` | session | |
 
 """
 

@@ -11,9 +11,10 @@ ConfigError whose ``path`` is ``file:line`` and which says what to write instead
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -55,17 +56,22 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The data of one file, and the line of every key and list item in it."""
+    """The data of one file, its bytes, and the line of every key and list item in it."""
 
     path: Path
     data: object
     lines: Mapping[Location, int]
+    content: bytes = field(default=b"", repr=False)
 
     def line(self, location: Location) -> int:
         """The line of ``location``, or of the nearest thing around it."""
         while location not in self.lines and location:
             location = location[:-1]
         return self.lines.get(location, 1)
+
+    def beside(self, name: str) -> Path:
+        """The path that ``name`` in the file means: relative ones start where the file is."""
+        return Path(os.path.normpath(self.path.parent / name))
 
     def complaint(self, location: Location, message: str, *, hint: str = "") -> ConfigError:
         """The error that says what is wrong at ``location``."""
@@ -174,12 +180,18 @@ Size = Annotated[int, _quantity({"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}, "mus
 def read(path: Path) -> Document:
     """Read one YAML file. Raises ConfigError when it is absent or not well-formed (YAML 1.2 section 10.3)."""
     try:
-        loader = _Loader(path.read_bytes().decode())
-        root = loader.get_single_node()
-        lines: dict[Location, int] = {}
-        return Document(path, None if root is None else _value(loader, root, (), lines), lines)
+        return parse(path, path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", path=str(path)) from None
+
+
+def parse(path: Path, content: bytes) -> Document:
+    """What ``content``, read from ``path``, says. Raises ConfigError as ``read``."""
+    try:
+        loader = _Loader(content.decode())
+        root = loader.get_single_node()
+        lines: dict[Location, int] = {}
+        return Document(path, None if root is None else _value(loader, root, (), lines), lines, content)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(error.problem or "not well-formed YAML", path=f"{path}:{line}") from None

@@ -13,6 +13,8 @@ Errors are caught at three places only: the session boundary, the API boundary, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class TidegateError(Exception):
     """What happened (``message``), what to do about it (``hint``), and a stable ``code``."""
@@ -28,9 +30,18 @@ class TidegateError(Exception):
 
 
 class AgentError(TidegateError):
-    """The agent sent what cannot be understood, or a credential that does not hold."""
+    """The agent sent what cannot be understood, or a credential that does not hold.
+
+    ``details`` are what a program needs to go on (JSON values); they are for the caller's eyes.
+    """
 
     code = "agent.malformed"
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str | None = None, details: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.details = details or {}
 
 
 class Refused(TidegateError):

@@ -6,35 +6,42 @@ value; a secret is only ever a reference, resolved at the moment of use. Protoco
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .document import Document, Location, read, validate
 from .errors import ConfigError
 from .model.resource import Address, Field, Resource
+from .model.secret import parse
 from .settings_file import ResourceFile, SettingsFile, TlsFile
+from .settings_login import Login, Web, local, read_login, read_web
+from .settings_notify import Notify, read_notify
+from .settings_vault import Vault, read_vault
+from .settings_workloads import Workload, read_workloads
 
 _LARGEST_SECRET = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The gateway's certificate chain and its private key, as files."""
+    """The gateway's certificate chain and its private key, as files; ``ca`` is what clients are told to trust."""
 
     certificate: Path
     key: Path
+    ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rule files, and who may activate them (printed in every report)."""
+    """The rule files, and who activates them: the mode, and in ``two-person`` mode who approves, and how many."""
 
     files: tuple[Path, ...]
     activation: str
+    approvers: tuple[str, ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``message`` and ``buffer`` in bytes; ``operation``, ``idle``, ``handshake``, ``session`` in seconds; counts."""
+    """``message`` and ``buffer`` in bytes; counts; the others in seconds."""
 
     message: int
     buffer: int
@@ -54,6 +61,7 @@ class Limits:
     idle: int
     handshake: int
     session: int
+    token: int
     sessions: int
     handshakes: int
 
@@ -67,9 +75,13 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the operator says. ``tls`` is ``None`` when the gateway is to make its own certificate."""
+    """Everything the operator says.
+
+    ``tls`` is ``None`` when the gateway is to make its own certificate, ``web`` when it has no public address.
+    """
 
     path: Path
+    content: bytes = field(repr=False)
     organisation: str
     gateway: str
     data: Path
@@ -81,6 +93,21 @@ class Settings:
     resources: Mapping[str, Resource]
     limits: Limits
     audit: Audit
+    workers: int
+    login: Login
+    web: Web | None
+    vault: Vault | None
+
+    workloads: Mapping[str, Workload]
+    notify: Notify = field(default_factory=Notify)
+
+    @property
+    def public(self) -> str:
+        """Where browsers reach the pages, without a slash at the end; a passkey is bound to its host."""
+        if self.web is not None:
+            return self.web.url
+        # A browser makes no passkey for an address in numbers (WebAuthn section 5.1.2), but does for localhost.
+        return f"http://localhost:{self.api.port}"
 
     @property
     def base(self) -> Path:
@@ -95,19 +122,33 @@ def load(path: Path) -> Settings:
     base = document.path.parent
     settings = Settings(
         path=document.path,
+        content=document.content,
         organisation=written.organisation,
         gateway=written.gateway,
         data=_absolute(base, written.data),
         api=written.api,
         listen=written.listen,
         tls=_tls(document, written.tls) if written.tls else None,
-        policy=Policy(tuple(_absolute(base, name) for name in written.policy.files), written.policy.activation),
+        policy=Policy(
+            tuple(_absolute(base, name) for name in written.policy.files),
+            written.policy.activation,
+            tuple(written.policy.approvers),
+            written.policy.count,
+        ),
         recording=Recording(tuple(written.recording.auditors)),
         resources={name: _resource(document, name, given) for name, given in written.resources.items()},
         limits=Limits(**written.limits.model_dump()),
         audit=Audit(written.audit.segment),
+        workers=written.workers,
+        login=read_login(document, written.login, public=written.web is not None),
+        web=read_web(document, written.web) if written.web else None,
+        vault=read_vault(document, written.vault) if written.vault else None,
+        workloads=read_workloads(document, written.workloads, written.organisation),
+        notify=read_notify(document, written.notify, vault=written.vault is not None),
     )
+    _refuse_secrets_of_nowhere(document, settings)
     _refuse_shared_ports(document, settings)
+    _refuse_chosen_ports(document, settings)
     if not loopback(settings.api):
         raise document.complaint(
             ("api",),
@@ -136,10 +177,7 @@ def resolve(reference: str, base: Path) -> str:
 
 def loopback(address: Address) -> bool:
     """Whether only this machine reaches the address, so that plaintext is bearable."""
-    try:
-        return ipaddress.ip_address(address.host).is_loopback
-    except ValueError:
-        return address.host == "localhost"
+    return local(address.host)
 
 
 def _absolute(base: Path, name: str) -> Path:
@@ -174,7 +212,18 @@ def _tls(document: Document, written: TlsFile) -> Tls:
     key = _absolute(base, written.key.removeprefix("file:"))
     if key.exists():
         _refuse_open_file(key, key.stat())
-    return Tls(_absolute(base, written.certificate), key)
+    return Tls(_absolute(base, written.certificate), key, _absolute(base, written.ca) if written.ca else None)
+
+
+def _refuse_secrets_of_nowhere(document: Document, settings: Settings) -> None:
+    """A reference must be one that can be followed, and a user must come from one place."""
+    for name, resource in settings.resources.items():
+        reference = parse(resource.secret) if resource.secret else None
+        here: Location = ("resources", name)
+        if reference is not None and reference.kind == "vault" and settings.vault is None:
+            raise document.complaint((*here, "secret"), "no `vault:` is configured", hint="Add the section `vault`.")
+        if reference is not None and reference.whole and resource.user:
+            raise document.complaint((*here, "user"), "comes with this secret: leave `user` out")
 
 
 def _resource(document: Document, name: str, written: ResourceFile) -> Resource:
@@ -182,6 +231,8 @@ def _resource(document: Document, name: str, written: ResourceFile) -> Resource:
     here: Location = ("resources", name)
     if written.ca and encryption == "disable":
         raise document.complaint((*here, "ca"), "means nothing with `tls: disable`", hint="Write tls: verify-full.")
+    if written.direct_tls and encryption == "disable":
+        raise document.complaint((*here, "direct_tls"), "means nothing with `tls: disable`")
     return Resource(
         name=name,
         protocol=written.protocol,
@@ -192,6 +243,8 @@ def _resource(document: Document, name: str, written: ResourceFile) -> Resource:
         labels=written.labels,
         tls=encryption,
         ca=str(_absolute(document.path.parent, written.ca)) if written.ca else "",
+        direct_tls=written.direct_tls,
+        replication=written.replication,
         listen=written.listen,
         tags=_tags(document, here, written.tags),
     )
@@ -218,3 +271,10 @@ def _refuse_shared_ports(document: Document, settings: Settings) -> None:
         if address in taken:
             raise document.complaint(location, f"the address is taken by {taken[address]}: choose another port")
         taken[address] = ".".join(map(str, location))
+
+
+def _refuse_chosen_ports(document: Document, settings: Settings) -> None:
+    """Workers share a port, so the system cannot choose one for each."""
+    addresses = [*settings.listen.values(), *(each.listen for each in settings.resources.values())]
+    if settings.workers > 1 and any(address is not None and address.port == 0 for address in addresses):
+        raise document.complaint(("workers",), "port 0 is another one for each worker", hint="Name the ports.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tidegate.cli.main import build
@@ -66,14 +68,77 @@ def test_every_example_loads(path: Path) -> None:
     assert load_bundle(settings.policy.files).rules
 
 
-def test_the_policy_of_the_howto_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["write-a-policy", "pg-dump", "orm-migrations"])
+def test_the_policy_of_the_howto_loads(name: str, tmp_path: Path) -> None:
     """The rules on the page, taken together as a reader would type them, are a policy."""
-    page = (ROOT / "docs" / "howto" / "write-a-policy.md").read_text()
+    page = (ROOT / "docs" / "howto" / f"{name}.md").read_text()
     (tmp_path / "policy.yaml").write_text("".join(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)))
-    assert len(load_bundle([tmp_path / "policy.yaml"]).rules) > 5
+    assert len(load_bundle([tmp_path / "policy.yaml"]).rules) > 4
+
+
+def test_the_settings_and_the_rule_of_workloads_load(tmp_path: Path) -> None:
+    """The first block of the page is a section of tidegate.yaml, the second a policy; the program compiles."""
+    page = (ROOT / "docs" / "howto" / "connect-a-workload.md").read_text()
+    section, rule = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    example = next((ROOT / "examples").rglob("tidegate.yaml"))
+    (tmp_path / "tidegate.yaml").write_text(f"{example.read_text()}\n{section}")
+    assert set(load(tmp_path / "tidegate.yaml").workloads) == {"cluster", "ci", "filed"}
+    (tmp_path / "policy.yaml").write_text(rule)
+    assert any(each.get("standing") for each in load_bundle([tmp_path / "policy.yaml"]).rules)
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    compile(program, "page", "exec")
+
+
+def test_the_rules_about_access_load(tmp_path: Path) -> None:
+    """The two rules of the page are a policy."""
+    page = (ROOT / "docs" / "howto" / "ask-for-access.md").read_text()
+    (tmp_path / "policy.yaml").write_text("".join(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)))
+    assert {"agents-ask-first", "on-call"} < {rule["id"] for rule in load_bundle([tmp_path / "policy.yaml"]).rules}
+
+
+def test_the_providers_of_the_howto_load(tmp_path: Path) -> None:
+    """The providers on the page, added to a configuration, are accepted."""
+    page = (ROOT / "docs" / "howto" / "log-in-with-a-provider.md").read_text()
+    written = "".join(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    recipient = "age1" + "q" * 58
+    head = "organisation: example.org\ngateway: gw1\npolicy: {files: [policy.yaml]}\n"
+    (tmp_path / "tidegate.yaml").write_text(head + f"recording: {{auditors: [{recipient}]}}\n" + written)
+    assert set(load(tmp_path / "tidegate.yaml").login.providers) == {"corp", "partner"}
+
+
+def test_the_settings_of_the_howto_load(tmp_path: Path) -> None:
+    """Each block on the page about secrets, put into a file as a reader would, is accepted."""
+    page = (ROOT / "docs" / "howto" / "upstream-secrets.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    rest = "organisation: example.org\ngateway: gw1\npolicy: {files: [policy.yaml]}\n"
+    rest += f"recording: {{auditors: [age1{'q' * 58}]}}\n"
+    for block in blocks:
+        (tmp_path / "tidegate.yaml").write_text(rest + block)
+        assert load(tmp_path / "tidegate.yaml").resources["shop"].secret
+    assert len(blocks) == 3
 
 
 def test_every_error_code_is_documented() -> None:
     """The page of errors is what its tool would write now: `python tools/errors_reference.py`."""
     page = runpy.run_path(str(ROOT / "tools" / "errors_reference.py"))["page"]
     assert (ROOT / "docs" / "reference" / "errors.md").read_text() == page()
+
+
+def test_the_channels_of_the_howto_are_settings(tmp_path: Path) -> None:
+    """Each section on the page is accepted as it stands."""
+    page = (ROOT / "docs" / "howto" / "notifications.md").read_text()
+    sections = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    head = "organisation: example.org\ngateway: gw1\npolicy: {files: [policy.yaml]}\n"
+    head += f"recording: {{auditors: [age1{'q' * 58}]}}\n"
+    for section in sections:
+        (tmp_path / "tidegate.yaml").write_text(head + section)
+        assert load(tmp_path / "tidegate.yaml").notify.channels
+    assert len(sections) == 2
+
+
+def test_the_webhook_of_the_howto_is_one() -> None:
+    """The example is what the published schema describes."""
+    page = (ROOT / "docs" / "howto" / "notifications.md").read_text()
+    (example,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    schema = json.loads((ROOT / "src" / "tidegate" / "notify" / "webhook.schema.json").read_text())
+    jsonschema.validate(json.loads(example), schema, format_checker=jsonschema.FormatChecker())

@@ -8,11 +8,29 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tidegate"
 
+WORKERS = "between a supervisor and its workers in tests/e2e/test_workers.py"
 LOG = "a part of the log, driven through Log by tests/unit/audit and tests/faults"
+ROOT_OF_ALL = "the composition root: started as processes by the end-to-end tests"
 ROAD = "on the road of every statement of the end-to-end tests"
 
+SHAPES = "one set of models in several files, which tests/unit/web/test_shapes.py looks at together"
 REASONS = {
-    "tidegate.app": "the composition root: started as a process by the end-to-end tests",
+    "tidegate.app.alone": ROOT_OF_ALL,
+    "tidegate.app.exchange": ROOT_OF_ALL,
+    "tidegate.app.notices": ROOT_OF_ALL,
+    "tidegate.app.office": ROOT_OF_ALL,
+    "tidegate.app.parts": ROOT_OF_ALL,
+    "tidegate.app.people": ROOT_OF_ALL,
+    "tidegate.app.permits": ROOT_OF_ALL,
+    "tidegate.app.process": ROOT_OF_ALL,
+    "tidegate.app.road": ROOT_OF_ALL,
+    "tidegate.app.run": ROOT_OF_ALL,
+    "tidegate.app.supervisor": ROOT_OF_ALL,
+    "tidegate.app.worker": ROOT_OF_ALL,
+    **{
+        f"tidegate.web.shapes.{name}": SHAPES
+        for name in ("access", "approvals", "base", "credentials", "history", "people")
+    },
     "tidegate.cli.serve": "one call into app, started as a process by the end-to-end tests",
     "tidegate.cli.demo.stage": "brings everything up in tests/e2e/test_demo.py",
     "tidegate.cli.demo.story": "played by tests/e2e/test_demo.py",
@@ -22,12 +40,19 @@ REASONS = {
     "tidegate.audit.origin": LOG,
     "tidegate.audit.recover": LOG,
     "tidegate.audit.settle": LOG,
+    "tidegate.audit.shard": LOG,
     "tidegate.audit.waiters": LOG,
     "tidegate.audit.writer": LOG,
     "tidegate.enforcement.chronicle": ROAD,
+    "tidegate.gateway.crew": WORKERS,
+    "tidegate.gateway.duties": WORKERS,
+    "tidegate.gateway.halt": "between a supervisor and its workers in tests/e2e/test_kill_switch.py",
+    "tidegate.gateway.fleet": WORKERS,
+    "tidegate.gateway.standing": "between a supervisor and its workers in tests/e2e/test_workloads.py",
     "tidegate.enforcement.door": ROAD,
     "tidegate.enforcement.relay": ROAD,
     "tidegate.enforcement.stream": ROAD,
+    "tidegate.enforcement.upstream": ROAD,
 }
 """Modules without a test of their own, and where they are exercised."""
 

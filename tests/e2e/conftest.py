@@ -36,6 +36,7 @@ TAGS = {
 
 def shop(server: Postgres, database: str) -> Upstream:
     """A database with the shop in it."""
+    server.psql(f"drop database if exists {database} with (force)")
     server.psql(f"create database {database}")
     server.psql(SHOP, database)
     return Upstream("127.0.0.1", server.port, database, server.user, server.password)

@@ -22,7 +22,7 @@ def psql(
     commands = [part for text in statements for part in ("-c", text)]
     return subprocess.run(
         [
-            server.bin / "psql",
+            server.tools / "psql",
             "-X",
             "-At",
             *commands,
@@ -59,7 +59,7 @@ def test_psql_over_tls(gateway: Gateway, postgres_debian: Postgres) -> None:
     """A client that demands TLS gets it, and verify-full holds with the gateway's certificate."""
     done = subprocess.run(
         [
-            postgres_debian.bin / "psql",
+            postgres_debian.tools / "psql",
             "-X",
             "-At",
             "-c",

@@ -110,7 +110,7 @@ def test_cancelled_by_the_client(gateway: Gateway) -> None:
 def test_client_that_leaves(gateway: Gateway, postgres: Postgres) -> None:
     """A client that is killed while held frees the question and the session."""
     client = subprocess.Popen(
-        [postgres.bin / "psql", "-X", "-c", BULK, "-h", "127.0.0.1", "-p", str(gateway.port), "-U", "agent", "shop"],
+        [postgres.tools / "psql", "-X", "-c", BULK, "-h", "127.0.0.1", "-p", str(gateway.port), "-U", "agent", "shop"],
         env={"PGPASSWORD": gateway.token(), "PGSSLMODE": "disable"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

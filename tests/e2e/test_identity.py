@@ -95,3 +95,7 @@ def test_the_store_opens_nothing(postgres: Postgres, tmp_path: Path) -> None:
     assert "FATAL" in refused(gateway, minted["token"])
     assert "FATAL" in refused(gateway, short["token"])
     gateway.stop()
+    with sqlite3.connect(gateway.data / "store.sqlite") as store:
+        store.execute("delete from identities")
+    gateway.start().stop()
+    assert gateway.output.count("bootstrap code") == 1 and "store.emptied" in gateway.output

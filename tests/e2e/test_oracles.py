@@ -45,13 +45,13 @@ def test_refused(agent: psycopg.Connection[tuple[object, ...]], text: str) -> No
 
 
 def test_a_prepared_name_that_sql_rebinds(gateway: Gateway) -> None:
-    """A name prepared by the protocol and made anew by SQL does not run under what was known of the old one."""
+    """A name prepared by the protocol and made anew by SQL runs as what it now stands for."""
     with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
         agent.pgconn.prepare(b"p", b"select upper(city) from customers where id = 7")
         agent.pgconn.exec_(b"deallocate p")
         agent.pgconn.exec_(b"prepare p as select email || '' from customers where id = 7")
         result = agent.pgconn.exec_prepared(b"p", [])
-        assert result.ntuples == 0 and b"refused" in result.error_message
+        assert result.ntuples == 1 and b"person7" not in (result.get_value(0, 0) or b"")
 
 
 def test_a_portal_that_sql_redeclares(gateway: Gateway) -> None:
@@ -59,9 +59,8 @@ def test_a_portal_that_sql_redeclares(gateway: Gateway) -> None:
     with psycopg.connect(gateway.dsn(gateway.token()), autocommit=True) as agent:
         agent.execute("begin")
         agent.execute("declare c cursor for select email || '' from customers where id = 7", prepare=False)
-        with pytest.raises(psycopg.Error) as caught:
-            agent.execute("fetch c", prepare=False)
-        assert "person7" not in str(caught.value)
+        found = agent.execute("fetch c", prepare=False).fetchone()
+        assert found and "person7" not in str(found[0])
 
 
 def test_a_chain_that_would_exhaust_the_stack(gateway: Gateway) -> None:

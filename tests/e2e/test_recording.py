@@ -35,8 +35,8 @@ def recorded(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 def track(gateway: Gateway, sid: str, name: str, identity: str) -> dict[int, bytes]:
     """The bytes of one track by direction, opened with an age identity."""
-    paths = {each: next((gateway.data / "rec").rglob(f"{sid}.{each}.gwrec")) for each in ("agent", "upstream")}
-    vault = open_vault(gateway.data, sid, identity)
+    paths = {each: next((gateway.home(sid) / "rec").rglob(f"{sid}.{each}.gwrec")) for each in ("agent", "upstream")}
+    vault = open_vault(gateway.home(sid), sid, identity)
     agent = (paths["agent"], vault.frame_key("agent")) if name == "upstream" else None
     found: dict[int, bytes] = {}
     for record in read(paths[name], vault.frame_key(name), agent=agent):

@@ -65,7 +65,7 @@ def _scene(directory: Path, server: Postgres, code: str | None) -> Iterator[Scen
     evidence = Evidence(directory / "gw" / "data", journal)
     spy = Spy(server.port, evidence)
     gateway = Gateway(directory / "gw", Upstream("127.0.0.1", spy.port, database, server.user, server.password))
-    gateway.segment = "64MiB"
+    gateway.segment, gateway.workers = "64MiB", 1  # the spy watches one log
     gateway.environment = {
         "LD_PRELOAD": str(shim(directory)), "SHIM_MODE": str(mode), "SHIM_JOURNAL": str(journal)
     }  # fmt: skip

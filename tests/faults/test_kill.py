@@ -29,7 +29,11 @@ def test_kill_loop(tmp_path: Path, postgres: Postgres) -> None:
     print(f"seed {seed}")
     dice = random.Random(seed)
     for round in range(ROUNDS):
-        workers = [threading.Thread(target=_insert, args=(gateway, round, worker, acknowledged)) for worker in range(4)]
+        places = [gateway.dsn(gateway.token()) for _ in range(4)]
+        workers = [
+            threading.Thread(target=_insert, args=(place, round, worker, acknowledged))
+            for worker, place in enumerate(places)
+        ]
         for worker in workers:
             worker.start()
         time.sleep(dice.uniform(0.3, 0.9))
@@ -47,24 +51,22 @@ def test_kill_loop(tmp_path: Path, postgres: Postgres) -> None:
     assert gateway.verify() == 0
 
 
-def _insert(gateway: Gateway, round: int, worker: int, acknowledged: list[int]) -> None:
-    with contextlib.suppress(psycopg.Error, AssertionError):
-        token = gateway.token()
-        with psycopg.connect(gateway.dsn(token), autocommit=True) as agent:
-            for number in range(10_000):
-                id = (round * 10 + worker) * 10_000 + number
-                agent.execute("insert into t values (%s)", [id])
-                acknowledged.append(id)
+def _insert(place: str, round: int, worker: int, acknowledged: list[int]) -> None:
+    with contextlib.suppress(psycopg.Error), psycopg.connect(place, autocommit=True) as agent:
+        for number in range(10_000):
+            id = (round * 10 + worker) * 10_000 + number
+            agent.execute("insert into t values (%s)", [id])
+            acknowledged.append(id)
 
 
 def _leaves(data: Path) -> list[dict[str, object]]:
     """All leaves under the last checkpoint, read from the entry bundles (C2SP tlog-tiles)."""
     found: list[dict[str, object]] = []
-    bundles = sorted((path for path in (data / "log").glob("**/tile/entries/**/*") if path.is_file()), key=str)
+    bundles = sorted((path for path in data.glob("**/log/*/tile/entries/**/*") if path.is_file()), key=str)
     for path in bundles:
         content, at = path.read_bytes(), 0
         while at < len(content):
             size = int.from_bytes(content[at : at + 2], "big")
             found.append(json.loads(content[at + 2 : at + 2 + size]))
             at += 2 + size
-    return list({leaf["i"]: leaf for leaf in found}.values())
+    return list({(leaf["gw"], leaf["i"]): leaf for leaf in found}.values())

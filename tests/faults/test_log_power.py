@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tidegate.audit import wal as module
+from segments import append
 from tidegate.audit.scan import repair, scan
 from tidegate.audit.tree import leaf_hash
 from tidegate.audit.wal import CHUNK, Segment, Wal, shard_id
@@ -23,15 +24,16 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.durable: dict[int, bytearray] = {}
         self.pending: dict[int, list[tuple[int, bytes]]] = {}
-        self._write, self._sync = module.write_at, module.datasync
-        monkeypatch.setattr(module, "write_at", self.write)
-        monkeypatch.setattr(module, "datasync", self.sync)
+        self._write, self._sync = os.pwritev, os.fdatasync
+        monkeypatch.setattr(os, "pwritev", self.write)
+        monkeypatch.setattr(os, "fdatasync", self.sync)
 
-    def write(self, handle: int, buffers: Sequence[bytes], at: int) -> None:
-        self._write(handle, buffers, at)
+    def write(self, handle: int, buffers: Sequence[bytes], at: int) -> int:
+        taken = self._write(handle, buffers, at)
         data = b"".join(buffers)
         if any(data):  # zeros are preallocation, which is synced
             self.pending.setdefault(handle, []).append((at, data))
+        return taken
 
     def sync(self, handle: int) -> None:
         self._sync(handle)
@@ -70,7 +72,7 @@ def test_a_power_cut_leaves_a_prefix_with_everything_acknowledged(
     marks = [b""]
     for _ in range(chance.randrange(1, 40)):
         payload = chance.randbytes(chance.randrange(1, 1500))
-        wal.append([(CHUNK, payload, leaf_hash(payload))])
+        append(wal, [(CHUNK, payload, leaf_hash(payload))])
         written.append(payload)
         if chance.random() < 0.4:
             wal.sync(wal.written)
@@ -82,5 +84,5 @@ def test_a_power_cut_leaves_a_prefix_with_everything_acknowledged(
     assert acknowledged <= len(found.records) and not found.lost
     assert [record.payload for record in found.records] == written[: len(found.records)]
     again = Wal(tmp_path, SHARD, repair(found), written=found.written, size=2**13)
-    again.append([(CHUNK, b"next", leaf_hash(b"next"))])
+    append(again, [(CHUNK, b"next", leaf_hash(b"next"))])
     assert len(scan(tmp_path, SHARD).records) == len(found.records) + 1

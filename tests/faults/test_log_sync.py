@@ -78,13 +78,15 @@ def test_nothing_is_acknowledged_after_a_failed_sync(tmp_path: Path, monkeypatch
 
 def test_a_full_disk_stops_the_log_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With no space for another segment the log goes on to the end of this one, then fails for good."""
-    log = open_log(tmp_path)
+    log, real = open_log(tmp_path), os.open
 
-    def full(path: Path, size: int) -> int:
-        raise OSError(errno.ENOSPC, "no space left on device")
+    def full(path: Path, *how: int) -> int:
+        if Path(path).name == "spare":
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return real(path, *how)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tidegate.audit.wal.preallocate", full)
+        patch.setattr(os, "open", full)
         acknowledged, last, heard = asyncio.run(write_until_failure(log, size=1000))
     assert acknowledged == last - 1 or acknowledged == last
     assert acknowledged > 45 and "no space left" in heard[0].message

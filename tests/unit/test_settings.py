@@ -10,6 +10,7 @@ import pytest
 from tidegate.errors import ConfigError
 from tidegate.model.resource import Address, Field
 from tidegate.settings import Settings, load, loopback, resolve
+from tidegate.settings_workloads import Workload
 
 BASIC = f"""\
 organisation: example.org
@@ -43,9 +44,11 @@ def test_defaults(loaded: Load, tmp_path: Path) -> None:
 
 def test_a_resource(loaded: Load, tmp_path: Path) -> None:
     """Addresses, labels, tags and the authority's file become the model's resource."""
-    more = ", ca: ca.pem, tls: require, labels: {env: prod}, tags: {pii.email: [public.c.email], x: [s.t.*]}"
+    more = ", ca: ca.pem, tls: require, direct_tls: true, replication: true"
+    more += ", labels: {env: prod}, tags: {pii.email: [public.c.email], x: [s.t.*]}"
     shop = loaded(SHOP % more).resources["shop"]
     assert (shop.ca, shop.labels) == (str(tmp_path / "ca.pem"), {"env": "prod"})
+    assert (shop.direct_tls, shop.replication) == (True, True)
     assert shop.tags == {Field("public.c", "email"): "pii.email", Field("s.t", "*"): "x"}
 
 
@@ -71,8 +74,10 @@ def test_an_upstream_elsewhere_is_verified(loaded: Load) -> None:
         (BASIC.replace("gw1", "GW 1"), 2, "lower-case"),
         (BASIC.replace("age1", "AGE-SECRET-KEY-1"), 4, "age recipient"),
         (BASIC.replace("[policy.yaml]", "[policy.yaml], activation: nobody"), 3, "must be one of single-person"),
-        (SHOP % ", secret: hunter2", 6, "write env:NAME or file:PATH"),
+        (SHOP % ", secret: hunter2", 6, "write env:NAME, file:PATH"),
         (SHOP % ", ca: ca.pem, tls: disable", 6, "means nothing"),
+        (SHOP % ", direct_tls: true", 6, "means nothing"),
+        (SHOP % ", replication: 1", 6, "replication"),
         (SHOP % ", tags: {pii.email: [email]}", 6, "must be a field"),
         (SHOP % ", tags: {a: [s.t.c], b: [s.t.c]}", 6, "has a tag already"),
         (SHOP.replace("shop:", "tidegate:") % "", 6, "is the gateway"),
@@ -152,3 +157,42 @@ def test_bad_references_are_refused(tmp_path: Path, reference: str) -> None:
 def test_loopback(host: str, local: bool) -> None:
     """Only this machine's own addresses count."""
     assert loopback(Address(host, 1)) is local
+
+
+WORKLOADS = BASIC + "workloads:\n  k8s: {issuer: %s, audience: %s}\n"
+
+
+def test_an_issuer_of_workloads(loaded: Load, tmp_path: Path) -> None:
+    """What is left out is found by discovery, with every algorithm; files are absolute."""
+    found = loaded(WORKLOADS % ("https://k.example", "tidegate")).workloads["k8s"]
+    assert found == Workload("https://k.example", "tidegate", "", "", frozenset())
+    assert loaded(WORKLOADS % ("http://127.0.0.1:8/x", "a")).workloads["k8s"].issuer == "http://127.0.0.1:8/x"
+    more = "'gw/{resource}', keys: file:keys.json, ca: ca.pem, algorithms: [RS256]"
+    found = loaded(WORKLOADS % ("kubernetes/serviceaccount", more)).workloads["k8s"]
+    assert found == Workload(
+        "kubernetes/serviceaccount", "gw/{resource}", f"file:{tmp_path}/keys.json", f"{tmp_path}/ca.pem", {"RS256"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (("http://k.example", "x"), "must begin with https"),
+        (("cluster", "x"), "must begin with https"),
+        (("file:keys.json", "x"), "must begin with https"),
+        (("'https://['", "x"), "must begin with https"),
+        (("https://k.example", "x, keys: 'http://k.example/keys'"), "must begin with https"),
+        (("https://k.example", "x, keys: keys.json"), "must be an address"),
+        (("https://k.example", "'{name}'"), "must be an audience"),
+        (("https://k.example", "''"), "must be an audience"),
+        (("https://k.example", "x, algorithms: [HS256]"), "HS256|RS256"),
+        (("https://k.example", "x, algorithms: [none]"), "RS256"),
+        (("https://k.example", "x, algorithms: []"), "must not be empty"),
+        (("example.org", "x, keys: file:k.json"), "is another's"),
+        (("https://k.example", "x}\n  two: {issuer: https://k.example, audience: y"), "is another's"),
+    ],
+)
+def test_issuers_that_are_refused(loaded: Load, written: tuple[str, str], said: str) -> None:
+    """Keys in the clear, secrets as algorithms, an audience that is none, and an issuer that is there twice."""
+    with pytest.raises(ConfigError, match=said):
+        loaded(WORKLOADS % written)

@@ -1,8 +1,9 @@
 """The audit log of one gateway: facts in, evidence out.
 
 A leaf is in the kernel when ``append`` returns and durable when the group commit that covers it is over; enforcement
-waits for the one or the other before anything takes effect. Invariants: indices have no gap; nothing is acknowledged
-that was not synced; the first failure is final.
+waits for the one or the other before anything takes effect. A leaf that is only *staged* reaches the kernel at the end
+of the loop's turn, with all that every session did in it, and what must not happen before (``after_write``) happens
+then. Invariants: indices have no gap; nothing is acknowledged that was not synced; the first failure is final.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import contextlib
 import os
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from binascii import b2a_base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from threading import get_ident
 
 from tidegate.clock import Clock
 from tidegate.errors import LogFailure
@@ -22,6 +25,7 @@ from tidegate.model.event import KINDS, Json
 
 from .entry import decode, encode
 from .files import hold, make_directory, refuse_others, write_file
+from .form import Form, Values
 from .keys import KeyFile
 from .origin import origin_of
 from .recover import check, open_ends
@@ -39,6 +43,15 @@ from .writer import Writer, failure
 SEAL_AFTER = 1.0
 """Seconds from the first leaf that no checkpoint covers to the next checkpoint."""
 
+LATER = 0.05
+"""Seconds that what nobody waits for may stay undurable, and anything out of its final place."""
+
+PAUSE = 0.001
+"""Seconds for others between two slices of carrying."""
+
+STAGED = 1024 * 1024
+"""Bytes that are written without waiting for the end of the turn."""
+
 HEARTBEAT = 10.0
 """Seconds without a leaf after which one says that the gateway is alive."""
 
@@ -46,7 +59,12 @@ _OWN = frozenset({"v", "i", "k", "t", "m", "b", "gw", "c"})
 
 
 class Log:
-    """One log in one data directory, held by one process. All but ``vault`` belongs to the event loop's thread."""
+    """One log in one data directory, held by one process. All but ``vault`` belongs to the event loop's thread.
+
+    For readers of several logs it is the gateway's own, ``worker`` 0.
+    """
+
+    worker = 0
 
     def __init__(self, directory: Path, lock: int, origin: str, gateway: str, clock: Clock) -> None:
         self.directory = directory
@@ -58,16 +76,24 @@ class Log:
         self._boot = clock.session_id()
         self._boot_name = str(self._boot)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._marked = False
+        self._own_thread = 0
+        self._turning = False
+        self._steps: list[tuple[Callable[[bytes], None], bytes]] = []
         self._waiters = Waiters()
         self._sealing: asyncio.TimerHandle | None = None
         self._beating: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._last = 0.0
 
     @property
     def durable(self) -> int:
         """The sequence number up to which everything is known to be durable."""
         return self._waiters.durable
+
+    @property
+    def staged(self) -> int:
+        """The sequence number of the last record, in the kernel or not yet."""
+        return self._wal.staged
 
     @property
     def failed(self) -> LogFailure | None:
@@ -161,29 +187,113 @@ class Log:
         private: Mapping[str, bytes] | None = None,
         vault: Vault | None = None,
     ) -> int:
-        """Add a leaf; it has reached the kernel when its index is given back.
+        """Add a leaf; it has reached the kernel when its index is given back. Raises what ``stage`` raises.
+
+        Once started, from the loop's own thread only: two threads at once would spoil what is staged.
+        """
+        if self._loop is not None and get_ident() != self._own_thread:
+            raise RuntimeError("the log is written to from its loop only")
+        index = self.stage(kind, fields, private=private, vault=vault)
+        self.flush()
+        return index
+
+    def stage(
+        self,
+        kind: str,
+        fields: Mapping[str, Json] | None = None,
+        *,
+        private: Mapping[str, bytes] | None = None,
+        vault: Vault | None = None,
+    ) -> int:
+        """Take a leaf, to be written with the next ``flush``; gives its index.
 
         ``private`` maps compartments to plaintext that the leaf only commits to, sealed by ``vault`` (the gateway's
         own when None). Raises LogFailure, and ValueError for an unknown kind or a leaf that cannot be written.
         """
         if kind not in KINDS or (fields and not _OWN.isdisjoint(fields)):
             raise ValueError(f"{kind} with {sorted(fields or ())} is not a leaf")
-        index, commitments, records = self.size, dict[str, Json](), []
+        commitments, openings = dict[str, Json](), []
         for compartment, plaintext in (private or {}).items():
             if compartment not in COMPARTMENTS:
                 raise ValueError(f"there is no compartment {compartment!r}")
-            commitment, record = (vault or self._vault).commit(index, compartment, plaintext)
+            commitment, opening = (vault or self._vault).commit(self.size, compartment, plaintext)
             commitments[compartment] = b64encode(commitment).decode()
-            records.append((OPENING, record, leaf_hash(record)))
-        entry = encode(self._leaf(kind, index, fields or {}, commitments))
-        records.append((LEAF, entry, leaf_hash(entry)))
+            openings.append(opening)
+        return self._stage(encode(self._leaf(kind, self.size, fields or {}, commitments)), openings)
+
+    def form(
+        self,
+        kind: str,
+        fields: Mapping[str, Json],
+        slots: Sequence[str],
+        compartments: Sequence[str],
+        commitments: Mapping[str, str],
+    ) -> Form:
+        """A leaf to be staged many times, see ``stage_form``; ``commitments`` stay as they are. Raises ValueError."""
+        if kind not in KINDS or not _OWN.isdisjoint(fields):
+            raise ValueError(f"{kind} with {sorted(fields)} is not a leaf")
+        return Form.of(self._leaf(kind, 0, fields, dict(commitments)), slots, compartments)
+
+    def stage_form(
+        self, form: Form, numbers: tuple[int, ...], private: tuple[tuple[str, bytes], ...], vault: Vault
+    ) -> int:
+        """As ``stage``; ``numbers`` go into the form's slots, ``private`` into its compartments. Raises LogFailure."""
+        values: Values = (self.size, self._clock.now(), self._clock.monotonic(), *numbers)
+        for compartment, plaintext in private:
+            commitment, opening = vault.commit(self.size, compartment, plaintext)
+            values += (b2a_base64(commitment, newline=False),)
+            self._take(OPENING, opening, leaf_hash(opening))
+        return self._stage(form.fill(values), ())
+
+    def append_chunk(self, frame: bytes, digest: bytes) -> None:
+        """Stage a finished, sealed frame of a recording, and ``digest``, its leaf hash. Raises LogFailure."""
+        self._take(CHUNK, frame, digest)
+
+    def flush(self) -> None:
+        """Everything staged has reached the kernel on return, and what waited for that is done. Raises LogFailure."""
+        if self._waiters.failed is not None:
+            raise again(self._waiters.failed)
+        try:
+            self._wal.flush()
+        except OSError as error:
+            self._waiters.fail(failure(error))
+            raise failure(error) from error
+        self.written = self._wal.written
+        if self._loop is None:
+            self._writer.dirty()
+        steps, self._steps = self._steps, []
+        for step, data in steps:
+            step(data)
+
+    def after_write(self, step: Callable[[bytes], None], data: bytes) -> None:
+        """Call ``step`` with ``data`` once everything staged so far is in the kernel, in order; never if that fails.
+
+        This is how bytes leave the gateway: what all sessions do in one turn of the loop is one write.
+        """
+        self._steps.append((step, data))
+        self._due()
+
+    def _stage(self, entry: bytes, openings: Sequence[bytes]) -> int:
+        index = self.size
+        for opening in openings:
+            self._take(OPENING, opening, leaf_hash(opening))
         self._shard.fresh[index] = entry
-        self._write(records, index)
+        self._take(LEAF, entry, leaf_hash(entry), index)
         self.size = index + 1
         if self._loop is not None:
             self._last = self._loop.time()
-            self._sealing = self._sealing or self._loop.call_later(SEAL_AFTER, self._seal)
+            if self._sealing is None:
+                self._sealing = self._loop.call_later(SEAL_AFTER, self._seal)
         return index
+
+    def _take(self, kind: int, payload: bytes, digest: bytes, leaf: int | None = None) -> None:
+        if self._waiters.failed is not None:
+            raise again(self._waiters.failed)
+        self._settler.submit((self._wal.stage(kind, payload, digest, leaf), kind, payload, digest))
+        if self._wal.waiting > STAGED and kind != OPENING:  # which is written with its leaf, to one segment
+            self.flush()
+        if not self._turning:
+            self._due()
 
     def _leaf(self, kind: str, index: int, fields: Mapping[str, Json], commitments: dict[str, Json]) -> dict[str, Json]:
         leaf: dict[str, Json] = {
@@ -200,42 +310,60 @@ class Log:
             leaf["c"] = commitments
         return leaf
 
-    def append_chunk(self, frame: bytes) -> None:
-        """Add a finished, sealed frame of a recording; it has reached the kernel on return. Raises LogFailure."""
-        self._write([(CHUNK, frame, leaf_hash(frame))])
+    def _due(self) -> None:
+        """Have the end of this turn of the loop noticed."""
+        if not self._turning and self._loop is not None:
+            self._turning = True
+            self._loop.call_soon(self._turn)
 
-    def _write(self, records: list[tuple[int, bytes, bytes]], leaf: int | None = None) -> None:
-        if self.failed is not None:
-            raise again(self.failed)
-        try:
-            written = self._wal.append(records, leaf)
-        except OSError as error:
-            self._waiters.fail(failure(error))
-            raise failure(error) from error
-        self._settler.submit(written, records)
-        self.written = written
-        if self._loop is None:
-            self._writer.dirty()
-        elif not self._marked:
-            self._marked = True
-            self._loop.call_soon(self._mark)
+    def _turn(self) -> None:
+        """All that the sessions did in one turn is written at once, and made durable if somebody waits for that."""
+        self._turning = False
+        with contextlib.suppress(LogFailure):  # the listeners hear of it
+            self.flush()
+            if self._waiters.waiting:
+                self._commit()
+            if self._later is None and self._loop is not None:
+                self._later = self._loop.call_later(LATER, self._catch_up)
 
-    def _mark(self) -> None:
-        """Wake the writer once for all that one turn of the loop wrote: fewer, larger commits."""
-        self._marked = False
-        self._writer.dirty()
+    def _commit(self) -> None:
+        if self.written > self.durable and self._writer.commit():
+            self._waiters.release(self._writer.durable)
+
+    def _catch_up(self) -> None:
+        """Nobody waits, but what is written does not stay undurable for long, and finds its final place."""
+        self._later = None
+        if self._loop is None or self.failed is not None:
+            return
+        self._commit()
+        if not self._writer.carry():
+            self._later = self._loop.call_later(PAUSE, self._catch_up)
+        elif self._writer.settled < self.written:
+            self._later = self._loop.call_later(LATER, self._catch_up)
 
     def when_durable(self, written: int, callback: Waiter) -> None:
         """Call ``callback`` once record ``written`` is durable (None) or the log has failed; now if that is known."""
         self._waiters.when_durable(written, callback)
+        self._due()
 
     async def sync(self) -> None:
         """Everything written so far is durable on return. Raises LogFailure."""
+        self.flush()
         done: asyncio.Future[LogFailure | None] = asyncio.get_running_loop().create_future()
         self.when_durable(self.written, lambda error: None if done.done() else done.set_result(error))
         error = await done
         if error is not None:
             raise again(error)
+
+    async def settled(self) -> None:
+        """Everything written so far can be read in its final place on return. Raises LogFailure."""
+        await self.sync()
+        target = self.written
+        while self._writer.settled < target:
+            if self.failed is not None:
+                raise again(self.failed)
+            self._writer.carry()
+            await asyncio.sleep(PAUSE)
 
     def on_failure(self, callback: Callable[[LogFailure], None]) -> None:
         """Call ``callback`` on the loop when the log fails."""
@@ -249,6 +377,7 @@ class Log:
     def start(self) -> None:
         """Begin group commit, checkpoints and heartbeats on the running loop."""
         self._loop = self._waiters.loop = asyncio.get_running_loop()
+        self._own_thread = get_ident()
         self._last = self._loop.time()
         self._waiters.on_failure(self._cancel_timers)
         self._writer.start()
@@ -264,9 +393,7 @@ class Log:
                 await self.sync()
         finally:
             self._cancel_timers()
-            self._writer.finish()
-            if self._writer.is_alive():
-                await asyncio.to_thread(self._writer.join)
+            await asyncio.to_thread(self._writer.finish)
             self.close()
         if intact and self.failed is not None:
             raise again(self.failed)
@@ -319,6 +446,6 @@ class Log:
         self._beating = self._loop.call_at(self._last + HEARTBEAT, self._beat)
 
     def _cancel_timers(self, _failure: LogFailure | None = None) -> None:
-        for timer in (self._sealing, self._beating):
+        for timer in (self._sealing, self._beating, self._later):
             if timer is not None:
                 timer.cancel()

@@ -146,7 +146,7 @@ def repair(found: Scan) -> list[Segment]:
         segments.append(segment)
     if found.dropped and segments:
         last = segments[-1]
-        write_at(last.handle, [bytes(last.size - last.at)], last.at)
+        write_at(last.handle, [bytes(last.size - last.at)], last.at, last.size - last.at)
     return segments
 
 

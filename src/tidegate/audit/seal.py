@@ -16,7 +16,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import pyrage
@@ -30,6 +30,7 @@ from .files import sync_directory, write_file
 COMPARTMENTS = frozenset({"who", "net", "stmt", "why", "dec"})
 TRACKS = ("agent", "upstream")
 MAGIC = b"TGSO"
+VERSION = 2
 HEADER = struct.Struct(">4sBBH16sQI")
 _NONCE = bytes(12)
 
@@ -65,10 +66,10 @@ class SealedRecord:
     body: bytes
 
 
-def seal_header(sid: uuid.UUID, index: int, compartment: str, size: int) -> bytes:
+def seal_header(sid: bytes, index: int, compartment: str, size: int) -> bytes:
     """What precedes the ciphertext of ``size`` bytes, and is authenticated with it."""
     name = compartment.encode()
-    return HEADER.pack(MAGIC, 1, len(name), 0, sid.bytes, index, size) + name
+    return HEADER.pack(MAGIC, VERSION, len(name), 0, sid, index, size) + name
 
 
 def read_record(data: bytes, at: int = 0) -> SealedRecord:
@@ -77,7 +78,7 @@ def read_record(data: bytes, at: int = 0) -> SealedRecord:
         raise ValueError("the sealed record is cut short")
     magic, version, length, zero, sid, index, size = HEADER.unpack_from(data, at)
     start = at + HEADER.size + length
-    if (magic, version, zero) != (MAGIC, 1, 0) or start + size > len(data):
+    if (magic, version, zero) != (MAGIC, VERSION, 0) or start + size > len(data):
         raise ValueError("there is no whole sealed record here")
     name = data[at + HEADER.size : start].decode("ascii")
     return SealedRecord(uuid.UUID(bytes=sid), index, name, data[at:start], data[start : start + size])
@@ -94,8 +95,14 @@ def _expand(pseudorandom: bytes, purpose: str) -> bytes:
 
 
 def _extract(key: bytes) -> bytes:
-    """HKDF-Extract without a salt, RFC 5869 section 2.2."""
+    """HKDF-Extract with SHA-256 and no salt, RFC 5869 section 2.2."""
     return hmac.digest(bytes(32), key, sha256)
+
+
+def _opening(pseudorandom: bytes, index: int, compartment: str) -> tuple[bytes, bytes]:
+    """Salt and key of one opening: the halves of what BLAKE2b gives under the session's opening key (RFC 7693)."""
+    block = blake2b(f"open/{index}/{compartment}".encode(), key=pseudorandom).digest()
+    return block[:32], block[32:]
 
 
 class Vault:
@@ -103,7 +110,9 @@ class Vault:
 
     def __init__(self, sid: uuid.UUID, keys: dict[str, bytes]) -> None:
         self.sid = sid
+        self._sid = sid.bytes
         self._keys = {track: _extract(key) for track, key in keys.items()}
+        self._openings = _expand(self._keys["agent"], "openings")
 
     @classmethod
     def create(cls, directory: Path, sid: uuid.UUID, recipients: Recipients) -> Vault:
@@ -116,9 +125,8 @@ class Vault:
 
     def commit(self, index: int, compartment: str, plaintext: bytes) -> tuple[bytes, bytes]:
         """The commitment for the leaf at ``index`` (32 bytes) and the sealed record for the store."""
-        salt = _expand(self._keys["agent"], f"salt/{index}/{compartment}")
-        key = _expand(self._keys["agent"], f"key/{index}/{compartment}")
-        header = seal_header(self.sid, index, compartment, len(plaintext) + 16)
+        salt, key = _opening(self._openings, index, compartment)
+        header = seal_header(self._sid, index, compartment, len(plaintext) + 16)
         return sha256(salt + plaintext).digest(), header + ChaCha20Poly1305(key).encrypt(_NONCE, plaintext, header)
 
     def frame_key(self, track: str) -> bytes:
@@ -133,6 +141,7 @@ class OpenVault:
         self.sid = sid
         self._directory = directory
         self._keys = {track: _extract(key) for track, key in keys.items()}
+        self._openings = _expand(self._keys["agent"], "openings")
         self._places: dict[tuple[int, str], tuple[Path, int, int]] = {}
 
     def opening(self, index: int, compartment: str) -> tuple[bytes, bytes]:
@@ -161,12 +170,12 @@ class OpenVault:
         }
 
     def _open(self, record: SealedRecord) -> tuple[bytes, bytes]:
-        key = _expand(self._keys["agent"], f"key/{record.index}/{record.compartment}")
+        salt, key = _opening(self._openings, record.index, record.compartment)
         try:
             plaintext = ChaCha20Poly1305(key).decrypt(_NONCE, record.body, record.header)
         except InvalidTag:
             raise IntegrityError(f"The sealed {record.compartment} of leaf {record.index} was altered.") from None
-        return _expand(self._keys["agent"], f"salt/{record.index}/{record.compartment}"), plaintext
+        return salt, plaintext
 
     def frame_key(self, track: str) -> bytes:
         """The key of the frames of a recording's ``track``. Raises ConfigError when it is not for this identity."""

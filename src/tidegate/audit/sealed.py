@@ -27,13 +27,17 @@ class SealedStore:
         self._unsynced: set[bytes] = set()
         make_directory(directory)
 
-    def append(self, record: bytes) -> None:
-        """Add a sealed record to its session's file."""
-        sid = session_of(record)
-        written = os.write(self._handle(sid), record)
-        if written != len(record):
-            raise OSError(f"only {written} of {len(record)} bytes were written to {self._path(sid).name}")
-        self._unsynced.add(sid)
+    def append(self, records: Iterable[bytes]) -> None:
+        """Add sealed records to their sessions' files."""
+        grouped: dict[bytes, list[bytes]] = {}
+        for record in records:
+            grouped.setdefault(session_of(record), []).append(record)
+        for sid, own in grouped.items():
+            data = b"".join(own)
+            written = os.write(self._handle(sid), data)
+            if written != len(data):
+                raise OSError(f"only {written} of {len(data)} bytes were written to {self._path(sid).name}")
+            self._unsynced.add(sid)
 
     def sync(self) -> None:
         """Make everything appended durable."""
@@ -60,13 +64,10 @@ class SealedStore:
 
     def restore(self, records: Iterable[bytes], floor: int) -> None:
         """Write ``records`` of the write-ahead log again, over what the files hold for leaves from ``floor``."""
-        cut: set[bytes] = set()
-        for record in records:
-            sid = session_of(record)
-            if sid not in cut:
-                cut.add(sid)
-                self._cut(self._path(sid), floor)
-            self.append(record)
+        known = list(records)
+        for sid in {session_of(record) for record in known}:
+            self._cut(self._path(sid), floor)
+        self.append(known)
 
     def _path(self, sid: bytes) -> Path:
         return self._directory / f"{UUID(bytes=sid)}.seal"

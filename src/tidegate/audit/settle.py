@@ -5,8 +5,9 @@ Invariant: a segment of the write-ahead log is deleted only when everything in i
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from .scan import Scan
@@ -18,8 +19,8 @@ from .wal import CHUNK, LEAF, OPENING, Wal
 class ChunkSink(Protocol):
     """Where the frames of recordings go; called on the writer thread."""
 
-    def append(self, frame: bytes) -> None:
-        """Take a frame; one that is already there is skipped."""
+    def append(self, frames: Sequence[bytes]) -> None:
+        """Take frames, in order; one that is already there is skipped."""
 
     def sync(self) -> None:
         """Make everything appended durable."""
@@ -29,28 +30,41 @@ class ChunkSink(Protocol):
 
 
 class Settler:
-    """Carries records out of the write-ahead log. Methods raise OSError."""
+    """Carries records out of the write-ahead log. Methods raise OSError.
+
+    ``submit`` belongs to the thread that appends, everything else to whoever holds the writer's lock.
+    """
 
     def __init__(self, shard: Shard, store: SealedStore, chunks: ChunkSink | None) -> None:
         self._shard = shard
         self._store = store
         self._chunks = chunks
         self._queue: deque[tuple[int, int, bytes, bytes]] = deque()
+        self.submit = self._queue.append
+        """Queue a record: number, type, payload, hash; numbers ascend."""
 
-    def submit(self, written: int, records: Iterable[tuple[int, bytes, bytes]]) -> None:
-        """Queue records up to number ``written``, in order."""
-        self._queue.extend((written, kind, payload, digest) for kind, payload, digest in records)
+    def settle(self, durable: int, most: int = sys.maxsize) -> bool:
+        """Carry out queued records up to number ``durable``, those of one file together; whether none of them is left.
 
-    def settle(self, durable: int) -> None:
-        """Carry out every queued record up to number ``durable``."""
-        while self._queue and self._queue[0][0] <= durable:
+        ``most`` is how many are carried out at most.
+        """
+        leaves: list[bytes] = []
+        openings: list[bytes] = []
+        chunks: list[bytes] = []
+        while most and self._queue and self._queue[0][0] <= durable:
+            most -= 1
             _, kind, payload, digest = self._queue.popleft()
             if kind == LEAF:
-                self._shard.take(digest)
+                leaves.append(digest)
             elif kind == OPENING:
-                self._store.append(payload)
-            elif self._chunks is not None:
-                self._chunks.append(payload)
+                openings.append(payload)
+            else:
+                chunks.append(payload)
+        self._shard.take(leaves)
+        self._store.append(openings)
+        if self._chunks is not None:
+            self._chunks.append(chunks)
+        return not self._queue or self._queue[0][0] > durable
 
     def seal(self, wal: Wal) -> None:
         """Publish a checkpoint over what is settled, and delete what the write-ahead log need not keep."""
@@ -65,13 +79,12 @@ class Settler:
         leaves = found.leaves()
         floor = leaves[0][0] if leaves else 0
         self._store.restore((record.payload for record in found.records if record.kind == OPENING), floor)
-        for record in found.records:
-            if record.kind == CHUNK and self._chunks is not None:
-                self._chunks.append(record.payload)
+        if self._chunks is not None:
+            self._chunks.append([record.payload for record in found.records if record.kind == CHUNK])
         for index, record in leaves:
             if index >= sealed:
                 self._shard.fresh[index] = record.payload
-                self._shard.take(record.digest)
+        self._shard.take([record.digest for index, record in leaves if index >= sealed])
         self._sync()
 
     def close(self) -> None:

@@ -1,14 +1,14 @@
 """One shard of the log on disk: bundles, tiles and the checkpoint, as C2SP tlog-tiles lays them out.
 
-Full bundles and tiles are written as they fill, partial ones when a checkpoint needs them. Invariants: a checkpoint is
-published only when everything below it is synced; ``fresh`` holds every entry that is in no full bundle on disk yet.
-``fresh`` gains entries on the thread that appends and loses them on the one that settles; the rest belongs to the
-latter, except ``sealed``, a frozen value that is replaced as a whole.
+Bundles and tiles are written when a checkpoint needs them, full and partial ones. Invariants: a checkpoint is published
+only when everything below it is synced; ``fresh`` holds every entry that is in no full bundle on disk yet. ``fresh``
+gains entries on the thread that appends and loses them on the one that seals; the rest belongs to whoever holds the
+writer's lock, except ``sealed``, a frozen value that is replaced as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tidegate.errors import IntegrityError
 
 from .checkpoint import Checkpoint, LogKey, open_checkpoint
 from .files import make_directory, sync_directories, write_file
-from .tiles import WIDTH, Edge, bundle, fold, hashes, tile_path, unbundle
+from .tiles import WIDTH, Edge, Tile, bundle, fold, hashes, tile_path, unbundle
 from .tree import inclusion_proof, leaf_hash
 
 
@@ -38,6 +38,7 @@ class Shard:
         self._directory = directory
         self._key = key
         self._edge = Edge()
+        self._filled: list[Tile] = []
         self._unsynced: list[Path] = []
 
     @property
@@ -65,20 +66,28 @@ class Shard:
         self._edge, self.sealed = edge, Sealed(note, edge.copy())
         self._load_partial_bundle(edge)
 
-    def take(self, digest: bytes) -> None:
-        """Extend the tree by the next leaf, whose entry is in ``fresh``; writes what this fills. Raises OSError."""
-        for tile in self._edge.add(digest):
+    def take(self, digests: Sequence[bytes]) -> None:
+        """Extend the tree by the next leaves, whose entries are in ``fresh``."""
+        at = self._edge.extend(digests)
+        while at < len(digests):
+            self._filled += self._edge.add(digests[at])
+            at += 1 + self._edge.extend(digests[at + 1 :])
+
+    def _write_filled(self) -> None:
+        for tile in self._filled:
             self._write(tile.path, b"".join(tile.row))
             if tile.level == 0:
                 indices = range(tile.number * WIDTH, (tile.number + 1) * WIDTH)
                 self._write(tile_path("entries", tile.number), bundle([self.fresh[index] for index in indices]))
                 for index in indices:
                     del self.fresh[index]
+        self._filled.clear()
 
     def seal(self) -> None:
         """Publish a checkpoint over the tree so far, which the caller knows to be durable. Raises OSError."""
         if self.size == self.sealed.edge.size:
             return
+        self._write_filled()
         edge = self._edge.copy()
         for tile in edge.partial():
             self._write(tile.path, b"".join(tile.row))

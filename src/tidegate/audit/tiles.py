@@ -81,7 +81,7 @@ class Edge:
     size: int = 0
     levels: list[list[bytes]] = field(default_factory=list)
 
-    def add(self, leaf: bytes) -> Iterator[Tile]:
+    def add(self, leaf: bytes) -> Sequence[Tile]:
         """Extend the tree by a leaf hash; gives the tiles that this fills, lowest first."""
         self.size += 1
         value, filled = leaf, []
@@ -95,7 +95,17 @@ class Edge:
             filled.append(Tile(level, (self.size >> (8 * level + 8)) - 1, tuple(row)))
             value = fold(row)
             row.clear()
-        return iter(filled)
+        return filled
+
+    def extend(self, leaves: Sequence[bytes]) -> int:
+        """Extend the tree by leaf hashes as far as they fill no tile; gives how many were taken."""
+        if not self.levels:
+            self.levels.append([])
+        row = self.levels[0]
+        taken = min(len(leaves), WIDTH - 1 - len(row))
+        row += leaves[:taken]
+        self.size += taken
+        return taken
 
     def partial(self) -> Iterator[Tile]:
         """The unfinished tiles of all levels that hold something."""

@@ -33,6 +33,11 @@ class Waiters:
         self._waiting: list[tuple[int, int, Waiter]] = []
         self._listeners: list[Callable[[LogFailure], None]] = []
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
     def when_durable(self, written: int, callback: Waiter) -> None:
         """Call ``callback`` when record ``written`` is durable, or with the failure; now if that is known."""
         if self.failed is not None:
@@ -51,7 +56,7 @@ class Waiters:
         if self.loop is None:
             self.durable = number
         else:
-            self.loop.call_soon_threadsafe(self._release, number)
+            self.loop.call_soon_threadsafe(self.release, number)
 
     def fail(self, error: LogFailure) -> None:
         """From any thread: the log is finished."""
@@ -61,8 +66,9 @@ class Waiters:
                 with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody waiting
                     self.loop.call_soon_threadsafe(self._announce, error)
 
-    def _release(self, number: int) -> None:
-        self.durable = number
+    def release(self, number: int) -> None:
+        """On the loop: everything up to ``number`` is durable."""
+        self.durable = max(self.durable, number)
         while self._waiting and self._waiting[0][0] <= number:
             self._later(heapq.heappop(self._waiting)[2], None)
 

@@ -36,22 +36,32 @@ def verify(
 def tail(
     *,
     kind: Annotated[str, Parameter(help="Only this kind of event.")] = "",
+    worker: Annotated[int | None, Parameter(help="Only the log of this worker; 0 is the gateway's own.")] = None,
     limit: int = 20,
     output: screen.Output = "table",
 ) -> None:
-    """Show the newest events, oldest of them first."""
-    leaves = list(connect().every("audit", "leaves", limit=limit, kind=kind or None))[::-1]
+    """Show the newest events, oldest of them first, of all logs of the gateway."""
+    leaves = list(connect().every("audit", "leaves", limit=limit, kind=kind or None, worker=worker))[::-1]
     if output == "json":
         screen.as_json(leaves)
         return
     now = time.time_ns() // 1000
-    cells = [[str(leaf["i"]), screen.when(leaf["t"], now), leaf["k"], _rest(leaf)] for leaf in leaves]
-    screen.table(("leaf", "time", "kind", "what"), cells, empty="No events.")
+    logs = {leaf["gw"] for leaf in leaves}
+    cells = [
+        [*([leaf["gw"]] if len(logs) > 1 else []), str(leaf["i"]), screen.when(leaf["t"], now), leaf["k"], _rest(leaf)]
+        for leaf in leaves
+    ]
+    screen.table((*(["log"] if len(logs) > 1 else []), "leaf", "time", "kind", "what"), cells, empty="No events.")
 
 
-def show(index: int, *, output: screen.Output = "table") -> None:
+def show(
+    index: int,
+    *,
+    worker: Annotated[int, Parameter(help="The worker whose log it is in; 0 is the gateway's own.")] = 0,
+    output: screen.Output = "table",
+) -> None:
     """Show one event, and what its sealed parts say. Opening them is an event itself."""
-    answer = connect().get("audit", "leaves", str(index))
+    answer = connect().get("audit", "leaves", str(index), worker=worker or None)
     if output == "json":
         screen.as_json(answer)
         return
@@ -80,6 +90,7 @@ def _report(report: Any) -> dict[str, object]:
         "checks": [{"ok": ok, "name": name, "text": text} for ok, name, text in report.checks],
         "findings": [str(finding) for finding in report.findings],
         "unproven": list(report.unproven),
+        "members": [{"origin": origin, "size": size, "root": root} for origin, size, root in report.members],
     }
 
 

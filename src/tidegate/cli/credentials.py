@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ def load() -> Credentials:
         raise AgentError(
             "You are not logged in.",
             code="auth.missing",
-            hint="Ask an administrator for a code, then: tidegate login --code CODE --gateway URL",
+            hint="tidegate login --gateway URL",
         ) from None
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError("others may read this file", path=str(path), hint=f"chmod 600 {path}")
@@ -58,8 +59,9 @@ def save(credentials: Credentials) -> Path:
 
 
 def forget() -> bool:
-    """Remove the stored login; False if there was none."""
+    """Remove the stored login and the files of `tidegate env`; False if there was no login."""
     path = home() / "credentials.json"
+    shutil.rmtree(home() / "env", ignore_errors=True)
     try:
         path.unlink()
     except FileNotFoundError:

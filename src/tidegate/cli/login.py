@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from . import credentials, screen
+from . import browser, credentials, screen, typed
 from .remote import Gateway, checked, connect
 
 
 def login(
     *,
-    code: Annotated[str, Parameter(help="One-time code, or - to read it from standard input.")],
+    code: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="One-time code, or - to type it: others can see arguments.")
+    ] = "",
     gateway: Annotated[str, Parameter(help="Address of the gateway's API.")] = "http://127.0.0.1:7443",
-    name: Annotated[str, Parameter(help="Your name; only the very first administrator chooses one.")] = "",
+    name: Annotated[str, Parameter(help="Log in by password as this person.")] = "",
+    password_file: Annotated[
+        Path | None, Parameter(allow_leading_hyphen=True, help="Read the password from this file, - for input.")
+    ] = None,
     ca: Annotated[str, Parameter(help="PEM certificate to trust for https.")] = "",
+    no_browser: Annotated[bool, Parameter(negative="", help="Only print the address, open no browser.")] = False,
 ) -> None:
-    """Exchange a one-time code for a login. With --name the code is the bootstrap code that `serve` printed."""
-    secret = sys.stdin.readline().strip() if code == "-" else code
+    """Log in: through a browser; with --name by password; with --code, where one chooses a password.
+
+    With --code and --name the code is the bootstrap code that `serve` printed, and the name is the first
+    administrator's. A password is typed, or read from --password-file or $TIDEGATE_PASSWORD_FILE, never an argument.
+    """
+    secret = typed.line("One-time code") if code == "-" else code
     remote = Gateway(gateway, ca=ca)
-    answer = (
-        remote.post("bootstrap", body={"code": secret, "name": name})
-        if name
-        else remote.post("enrol", body={"code": secret})
-    )
+    if secret:
+        answer = _enrolled(remote, secret, name, typed.fresh(password_file))
+    elif name:
+        answer = _by_password(remote, name, password_file)
+    else:
+        answer = browser.log_in(remote, open_browser=not no_browser)
     stored = credentials.Credentials(checked(gateway), answer["token"], answer["name"], answer["expires"], ca)
     path = credentials.save(stored)
     screen.note(f"Logged in as {stored.name}; kept in {path}.")
+
+
+def _enrolled(remote: Gateway, code: str, name: str, password: str) -> Any:
+    body = {"code": code, "password": password}
+    return remote.post("bootstrap", body={**body, "name": name}) if name else remote.post("enrol", body=body)
+
+
+def _by_password(remote: Gateway, name: str, file: Path | None) -> Any:
+    """One-time passwords are asked for where somebody can type one: whether one is needed is nobody's business."""
+    password = typed.password(f"Password of {name}", file)
+    otp = typed.secret("One-time password (nothing if you use none)") if typed.there() and file is None else ""
+    return remote.post("login", body={"name": name, "password": password, "otp": otp})
 
 
 def logout() -> None:

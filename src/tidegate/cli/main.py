@@ -40,7 +40,10 @@ COMMANDS: dict[str, dict[str, str]] = {
         "serve": "Run the gateway.",
         "doctor": "Check configuration, policy, keys and disk, and say what to do.",
         "demo": "Play the whole story on a database of its own.",
-        "login": "Log in with a one-time code.",
+        "connect": "Start a native client on a resource.",
+        "env": "Print variables with which any native client finds a resource.",
+        "kill": "End what a session, an identity, a resource or everybody may do, now.",
+        "login": "Log in: through a browser, by password, or with a one-time code.",
         "logout": "Forget the login.",
         "whoami": "Say who you are to the gateway.",
     },
@@ -48,23 +51,66 @@ COMMANDS: dict[str, dict[str, str]] = {
         "add": "Add a person; prints a one-time code.",
         "code": "Print another one-time code.",
         "disable": "End a person's logins, tokens and sessions, for good.",
+        "link": "Say who somebody is at an identity provider.",
+        "links": "List how a person is known at identity providers.",
+        "unlink": "End a link.",
         "ls": "List people.",
     },
     "agents": {
         "add": "Add an agent of yours.",
+        "show": "Show an agent's owner and bindings.",
+        "bind": "Make an issuer's tokens an agent's credential.",
+        "unbind": "End a binding, and the sessions that came by it.",
         "disable": "End an agent's tokens and sessions, for good.",
         "ls": "List agents.",
     },
+    "services": {
+        "add": "Add a service, which connects with its own token.",
+        "show": "Show a service's owner and bindings.",
+        "bind": "Make an issuer's tokens a service's credential.",
+        "unbind": "End a binding, and the sessions that came by it.",
+        "disable": "End a service's tokens and sessions, for good.",
+        "ls": "List services.",
+    },
+    "credentials": {
+        "add": "Add one-time passwords, an ssh key, a passkey, or another password.",
+        "ls": "List what you prove with that it is you.",
+        "rm": "Remove a credential of yours.",
+    },
     "token": {
         "create": "Mint a token and its grant; prints only the token.",
+        "exchange": "Exchange a workload's own token for one of a resource.",
         "ls": "List tokens.",
         "revoke": "End a token or a grant, and the sessions it carries.",
+    },
+    "request": {
+        "new": "Ask for access to a resource.",
+        "ls": "List requests.",
+        "show": "Show a request, and wait for its answer.",
+        "withdraw": "Take a request back.",
+    },
+    "grants": {"ls": "List grants."},
+    "break-glass": {
+        "open": "Get in now; everybody is told.",
+        "ls": "List broken glass.",
+        "review": "Say what you found.",
     },
     "approvals": {
         "ls": "List what waits for an answer.",
         "show": "Show exactly what would run, for whom, and why.",
+        "wait": "Wait until it is answered.",
+        "try": "Do it, show what it did, and take it back.",
         "approve": "Let it run, once.",
         "refuse": "Say no.",
+    },
+    "secret": {
+        "set": "Keep a secret for logging in upstream; typed or piped, never an argument.",
+        "ls": "List secrets, never their values.",
+        "rm": "Forget a secret.",
+    },
+    "notices": {
+        "ls": "List what people were told outside, and whether it arrived.",
+        "retry": "Send one that failed once more.",
     },
     "sessions": {
         "ls": "List sessions, newest first.",
@@ -77,19 +123,32 @@ COMMANDS: dict[str, dict[str, str]] = {
         "tail": "Show the newest events.",
         "show": "Show one event with its sealed parts.",
     },
-    "policy": {"check": "Check policy files.", "explain": "Say what would happen to a statement, and why."},
+    "policy": {
+        "check": "Check policy files.",
+        "status": "Say which policy is in force, and how another may be.",
+        "propose": "Propose what the files say, for others to approve.",
+        "explain": "Say what would happen to a statement, and why.",
+    },
 }
 """Groups, their commands and what they do; command `token create` is the function `create` in cli/token.py."""
 
 _GROUPS = {
     "people": "Who may log in.",
     "agents": "What acts for people.",
+    "services": "What runs by itself, and who answers for it.",
+    "credentials": "What you prove with that it is you.",
     "token": "Short-lived tokens, each with a grant.",
+    "request": "Access that is asked for before it is used.",
+    "grants": "Who may use what, until when.",
+    "break-glass": "Emergencies, and their review.",
     "approvals": "Held operations and the people who answer.",
+    "secret": "What the gateway keeps to log in upstream.",
+    "notices": "What people are told outside of the gateway.",
     "sessions": "What is going on, and what went on.",
     "audit": "The log and its proof.",
     "policy": "The rules.",
 }
+_USUAL = {"break-glass": "open"}
 _TOP = {"login": "login", "logout": "login", "whoami": "login"}
 
 
@@ -104,7 +163,9 @@ def build() -> App:
     for group, commands in COMMANDS.items():
         target = App(name=group, help=_GROUPS[group]) if group else app
         for name, text in commands.items():
-            target.command(f"{__package__}.{group or _TOP.get(name, name)}:{_function(name)}", name=name, help=text)
+            target.command(
+                f"{__package__}.{_module(group or _TOP.get(name, name))}:{_function(name)}", name=name, help=text
+            )
         if group:
             app.command(target)
     return app
@@ -114,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status (``STATUS``); never raises."""
     try:
         result = build()(
-            sys.argv[1:] if arguments is None else list(arguments),
+            _spelled_out(sys.argv[1:] if arguments is None else list(arguments)),
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
@@ -146,7 +207,7 @@ def _status(error: TidegateError) -> int:
         case Refused():
             return 65 if error.code.endswith(".unknown") else 77
         case AgentError():
-            return 77 if error.code.startswith(("auth.", "token.", "identity.", "code.")) else 65
+            return 77 if error.code.startswith(("auth.", "token.", "identity.", "code.", "login.", "stepup.")) else 65
         case ResourceError() | LogFailure():
             return 69
         case _:
@@ -168,5 +229,19 @@ def _line(stream: TextIO, text: str) -> None:
     print(safe(text, lines=True), file=stream)
 
 
+def _spelled_out(arguments: list[str]) -> list[str]:
+    """With the command that a group has for a name alone, such as `break-glass shop`."""
+    group, named = arguments[:1], arguments[1:2]
+    usual = _USUAL.get(group[0]) if group and named else None
+    if usual is None or named[0].startswith("-") or named[0] in COMMANDS[group[0]]:
+        return arguments
+    return [*group, usual, *arguments[1:]]
+
+
+def _module(name: str) -> str:
+    # The credentials that a terminal keeps are in cli/credentials.py; those of a person are this command's.
+    return {"credentials": "wallet"}.get(name, name.replace("-", "_"))
+
+
 def _function(name: str) -> str:
-    return {"ls": "listing"}.get(name, name)
+    return {"ls": "listing", "try": "attempt", "set": "set_"}.get(name, name)

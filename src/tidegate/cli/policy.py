@@ -24,6 +24,26 @@ def check(*files: Annotated[Path, Parameter(help="Policy files; they are one pol
     print(bundle.sha256)
 
 
+def status(*, output: screen.Output = "table") -> None:
+    """Show which policy is in force, how another may come about, and whether the files say something else."""
+    answer = connect().get("policy")
+    if output == "json":
+        screen.as_json(answer)
+        return
+    own = [rule for rule in answer["rules"] if not str(rule["id"]).startswith("tidegate.")]
+    pairs = [("policy", answer["policy"]), ("rules", str(len(own))), ("configuration", answer["configuration"])]
+    screen.facts([*pairs, ("activation", answer["mode"]), ("agents", "not served" if answer["locked"] else "served")])
+    if answer["refused"]:
+        screen.note("At its start the files said something else, which nobody approved: tidegate policy propose")
+
+
+def propose(*, reason: Annotated[str, Parameter(help="Approvers and auditors read it.")] = "") -> None:
+    """Propose what the policy files and tidegate.yaml say now; others approve it: tidegate approvals show ID."""
+    held = connect().post("policy", "proposals", body={"reason": reason})
+    screen.note(f"Proposed; it takes effect when approved by {'; '.join(held['needs'])}:")
+    print(held["id"])
+
+
 def written(bundle: Bundle) -> list[Mapping[str, object]]:
     """The rules that stand in files, without the built-in ones."""
     return [rule for rule in bundle.rules if not str(rule["id"]).startswith("tidegate.")]

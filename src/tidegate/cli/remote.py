@@ -7,27 +7,33 @@ gateway it was issued by: over TLS, or in the clear to this very machine; redire
 from __future__ import annotations
 
 import ipaddress
+import platform
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tidegate import __version__
 from tidegate.errors import AgentError, ConfigError, IntegrityError, LogFailure, Refused, ResourceError, TidegateError
 
 from . import credentials
 
 _TIMEOUT = 30.0
 _PAGE = 100
+_STANDARD = frozenset({"title", "status", "code", "detail", "hint", "rule"})
+"""Members of every problem; others are details of its kind."""
 
 
 class Gateway:
-    """A gateway at ``url``; ``token`` is empty only for enrolment."""
+    """A gateway at ``url``; ``token`` is empty only before one is logged in; ``key`` is an ssh key to sign proofs."""
 
-    def __init__(self, url: str, token: str = "", ca: str = "") -> None:
+    def __init__(self, url: str, token: str = "", ca: str = "", key: Path | None = None) -> None:
         import httpx2
 
         self.url = checked(url)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._key = key
+        headers = {"User-Agent": _agent(), **({"Authorization": f"Bearer {token}"} if token else {})}
         trust: ssl.SSLContext | bool = _trust(ca) if ca else True
         self._http = httpx2.Client(
             base_url=f"{self.url}/api/v1", headers=headers, verify=trust, timeout=_TIMEOUT, trust_env=False
@@ -38,12 +44,26 @@ class Gateway:
         return self._ask("GET", path, query={name: value for name, value in query.items() if value is not None})
 
     def post(self, *path: str, body: Mapping[str, object] | None = None) -> Any:
-        """POST a JSON body; errors as ``get``."""
-        return self._ask("POST", path, body=body or {})
+        """POST a JSON body; errors as ``get``. When the gateway wants a fresh proof, the person is asked for it."""
+        return self._proving(body or {}, lambda given: self._ask("POST", path, body=given))
 
-    def delete(self, *path: str) -> Any:
-        """DELETE; errors as ``get``."""
-        return self._ask("DELETE", path)
+    def put(self, *path: str, body: Mapping[str, object]) -> Any:
+        """PUT a JSON body; errors as ``get``."""
+        return self._ask("PUT", path, body=body)
+
+    def form(self, *path: str, fields: Mapping[str, str]) -> Any:
+        """POST a form, as OAuth endpoints take; errors as ``get``."""
+        return self._ask("POST", path, form=fields)
+
+    def delete(self, *path: str, **query: str) -> Any:
+        """DELETE; errors as ``get``. A proof is given as for ``post``."""
+        return self._proving({}, lambda body: self._ask("DELETE", path, query=query, body=body or None))
+
+    def _proving(self, body: Mapping[str, object], send: Callable[[Mapping[str, object]], Any]) -> Any:
+        """Send ``body`` as it is, and once more with a proof that the person is there, if the gateway asks for one."""
+        from . import stepup
+
+        return stepup.proven(lambda proof: send({**body, "proof": proof} if proof else body), self._key)
 
     def every(self, *path: str, limit: int, **query: str | int | None) -> Iterator[Any]:
         """At most ``limit`` items of a paged list, newest first, page by page."""
@@ -63,12 +83,13 @@ class Gateway:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, object] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> Any:
         import httpx2
 
         try:
             answer = self._http.request(
-                method, "/" + "/".join(quote(p, safe="") for p in path), params=query, json=body
+                method, "/" + "/".join(quote(p, safe="") for p in path), params=query, json=body, data=form
             )
         except httpx2.HTTPError as error:
             raise ResourceError(
@@ -89,10 +110,10 @@ class Gateway:
         raise error_of(answer.status_code, value if isinstance(value, dict) else {})
 
 
-def connect() -> Gateway:
+def connect(key: Path | None = None) -> Gateway:
     """The gateway that this person is logged in to. Raises AgentError when there is no login."""
     stored = credentials.load()
-    return Gateway(stored.gateway, stored.token, stored.ca)
+    return Gateway(stored.gateway, stored.token, stored.ca, key)
 
 
 def checked(url: str) -> str:
@@ -108,16 +129,25 @@ def checked(url: str) -> str:
 
 def error_of(status: int, problem: Mapping[str, Any]) -> TidegateError:
     """The error of the tree that a problem stands for."""
-    message = str(problem.get("detail") or f"The gateway answered with status {status}.")
+    message = str(
+        problem.get("detail") or problem.get("error_description") or f"The gateway answered with status {status}."
+    )
     code, hint = str(problem.get("code") or "gateway.answer"), str(problem.get("hint") or "")
     if status in (403, 404, 409):
         return Refused(message, rule=str(problem.get("rule") or ""), hint=hint, code=code)
     if status < 500:
-        return AgentError(message, hint=hint, code=code)
+        details = {name: value for name, value in problem.items() if name not in _STANDARD}
+        return AgentError(message, hint=hint, code=code, details=details)
     if code.startswith(("audit.integrity", "store.")):
         return IntegrityError(message, hint=hint, code=code)
     kind = LogFailure if status == 503 else ResourceError
     return kind(message, hint=hint, code=code)
+
+
+def _agent() -> str:
+    """What this program is, and on which machine: somebody who confirms its login in a browser must recognise it."""
+    machine = "".join(char for char in platform.node() if char.isalnum() or char in ".-")
+    return f"tidegate/{__version__} ({platform.system() or 'unknown'}; {machine.encode('ascii', 'ignore').decode()})"
 
 
 def _loopback(host: str) -> bool:

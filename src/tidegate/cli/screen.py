@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import pairwise
@@ -45,6 +46,19 @@ def console() -> Console:
 def note(text: str) -> None:
     """One line for the person, on standard error, so that standard output stays what was asked for."""
     print(safe(text), file=sys.stderr)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say on standard error that something takes a while, and on a terminal show that it still does."""
+    if not sys.stderr.isatty():
+        note(f"{text} ...")
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, highlight=False, markup=False).status(safe(text)):
+        yield
 
 
 def as_json(value: object) -> None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 def serve(*, config: Annotated[Path, Parameter(help="The gateway's configuration.")] = Path("tidegate.yaml")) -> None:
     """Run until interrupted or terminated. While nobody is enrolled the one-time bootstrap code is printed."""
-    from tidegate import app
+    from tidegate.app.run import serve as run
     from tidegate.settings import load
 
-    app.serve(load(config))
+    run(load(config))

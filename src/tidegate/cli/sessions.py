@@ -26,10 +26,14 @@ def listing(
         return
     now = time.time_ns() // 1000
     cells = [
-        [*screen.dig(row, "sid", "state", "title", "resource", *_COUNTS), screen.age(row["started"], now)]
+        [
+            *screen.dig(row, "sid", "state", "title", "resource", *_COUNTS, *_worker(rows)),
+            screen.age(row["started"], now),
+        ]
         for row in rows
     ]
-    screen.table(("session", "state", "who", "resource", *_COUNTS, "started"), cells, empty="No sessions.")
+    headings = ("session", "state", "who", "resource", *_COUNTS, *_worker(rows), "started")
+    screen.table(headings, cells, empty="No sessions.")
 
 
 def show(sid: str, *, output: screen.Output = "table") -> None:
@@ -65,6 +69,11 @@ def kill(sid: str, *, reason: Annotated[str, Parameter(help="The agent and the a
     screen.note(f"Ended session {sid}.")
 
 
+def _worker(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """A column that says something only where there are workers."""
+    return ("worker",) if any(row.get("worker") for row in rows) else ()
+
+
 def _head(session: dict[str, Any]) -> None:
     now = time.time_ns() // 1000
     screen.facts(
@@ -73,6 +82,7 @@ def _head(session: dict[str, Any]) -> None:
             ("state", session["state"]),
             ("who", session["title"]),
             ("resource", session["resource"]),
+            *([("worker", str(session["worker"]))] if session.get("worker") else []),
             ("started", screen.when(session["started"], now)),
             ("ended", screen.when(session["ended"], now)),
             ("reason", session["reason"] or ""),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import orjson
 import structlog
 
 from tidegate.journal import surprise
-from tidegate.store.rows import ApprovalRow, SessionRow, Store
+from tidegate.model.approval import Held
+from tidegate.store.box import Box
+from tidegate.store.rows import SessionRow, Store
 
-from .approvals import Held
+from .kept import row_of
 from .sessions import SessionView
 
 logger = structlog.get_logger("tidegate.store")
@@ -24,8 +25,9 @@ logger = structlog.get_logger("tidegate.store")
 class Chronicle:
     """Event loop only, but for the writes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, box: Box) -> None:
         self._store = store
+        self._box = box
         self._pending: dict[str, Callable[[], None]] = {}
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -35,9 +37,9 @@ class Chronicle:
         """A session began, moved on or ended."""
         self._add(f"session {view.sid}", lambda: self._store.put_session(_session_row(view)))
 
-    def approval(self, held: Held) -> None:
-        """A question was asked or answered."""
-        self._add(f"approval {held.id}", lambda: self._store.put_approval(_approval_row(held)))
+    def approval(self, held: Held, leaf: int) -> None:
+        """A question was asked or answered, as ``leaf`` says."""
+        self._add(f"approval {held.id}", lambda: self._store.put_approval(row_of(held, leaf, self._box)))
 
     async def run(self) -> None:
         """Write what is queued, until cancelled."""
@@ -85,18 +87,3 @@ def _session_row(view: SessionView) -> SessionRow:
         held=view.held,
         masked=view.masked,
     )
-
-
-def _approval_row(held: Held) -> ApprovalRow:
-    """What a list shows; the statement itself stays in the sealed store."""
-    body = {
-        "requester": held.requester.title,
-        "resource": held.resource,
-        "rule": held.rule,
-        "asked": held.asked,
-        "expires": held.expires,
-        "digest": held.digest,
-        "approved_by": held.approved_by,
-        "answer": held.answer,
-    }
-    return ApprovalRow(held.id, held.sid, held.state, orjson.dumps(body).decode(), held.intents[0])

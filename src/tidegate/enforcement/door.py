@@ -1,8 +1,8 @@
 """Where a connection becomes a session, or does not.
 
-A token alone opens nothing: it must be valid for exactly this resource, not revoked, and carry a live grant whose row
-in the store is signed and matches it; the policy in force must still let the whole chain connect; there must be room
-on the disk for evidence. Then ``session.start`` is durable, and only then does the upstream hear of it.
+A credential alone opens nothing: ``admission`` says who comes with it and by which live grant; there must be room on
+the disk for evidence. Then ``session.start`` is durable, nothing of it has been revoked meanwhile, and only then does
+the upstream hear of it.
 """
 
 from __future__ import annotations
@@ -11,28 +11,27 @@ import asyncio
 import hashlib
 import hmac
 import ssl
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from tidegate.audit.log import Log
 from tidegate.clock import Clock
 from tidegate.errors import AgentError, LogFailure, Refused, TidegateError
-from tidegate.identity.directory import Directory
-from tidegate.identity.issuer import Claims, Issuer
-from tidegate.model.identity import Grant, Identity
+from tidegate.identity.throttle import Throttle
 from tidegate.model.operation import Wire
 from tidegate.model.resource import Resource
-from tidegate.model.verdict import Effect
 from tidegate.policy.engine import Engine
 from tidegate.recording.writer import Recorder
 from tidegate.settings import Limits
-from tidegate.store.rows import Store
 
-from .approvals import Approvals
+from .admission import Admission, Admitted
 from .cancels import CancelDesk
-from .names import Atlas, Names, Schema
+from .keyring import Keyring
+from .names import Atlas, Names, Others, Schema
+from .places import Doorkeeper
+from .register import Desk
 from .relay import Relay
-from .revocations import Revocations
 from .scrub import Scrub
 from .session import Session
 from .sessions import Sessions
@@ -54,38 +53,39 @@ class Door:
         self,
         *,
         log: Log,
-        store: Store,
-        issuer: Issuer,
-        directory: Directory,
+        admission: Admission,
         engine: Engine,
-        approvals: Approvals,
+        desk: Desk,
         sessions: Sessions,
-        revocations: Revocations,
         resources: Mapping[str, Resource],
-        resolve: Callable[[str], str],
+        keyring: Keyring,
         limits: Limits,
         tls: ssl.SSLContext | None,
         mask_key: bytes,
         clock: Clock,
         failures: Callable[[str, str], None],
+        throttle: Throttle,
+        places: Doorkeeper,
+        worker: int = 0,
+        cancel_elsewhere: Callable[[int, bytes], Awaitable[None]] | None = None,
+        others: Others | None = None,
     ) -> None:
+        self.keyring = keyring
         self.limits = limits
         self.tls = tls
-        self.desk = CancelDesk(log)
-        self.atlas = Atlas()
+        self.desk = CancelDesk(log, failures, worker=worker, elsewhere=cancel_elsewhere)
+        self.atlas = Atlas(others)
+        self._places = places
         self._log = log
-        self._store = store
-        self._issuer = issuer
-        self._directory = directory
+        self._admission = admission
         self._engine = engine
-        self._approvals = approvals
+        self._desk = desk
         self._sessions = sessions
-        self._revocations = revocations
         self._resources = resources
-        self._resolve = resolve
         self._mask_key = mask_key
         self._clock = clock
         self._failures = failures
+        self._throttle = throttle
 
     def resource(self, name: str) -> Resource | None:
         """A resource by its name; whoever asks learns no more from ``None`` than from a bad token."""
@@ -95,107 +95,100 @@ class Door:
         """Where cancel requests go."""
         return self.desk
 
-    def secret(self, resource: Resource) -> str:
-        """The upstream's password, read now and kept nowhere. Raises ConfigError."""
-        return self._resolve(resource.secret) if resource.secret else ""
-
     async def admit(
-        self, credential: str, resource: Resource | None, *, peer: str, secure: bool, protocol: str
+        self,
+        credential: str | bytes,
+        resource: Resource | None,
+        *,
+        peer: str,
+        secure: bool,
+        protocol: str,
+        named: str = "",
     ) -> Session:
-        """A session for this credential on this resource. Raises AgentError, Refused, LogFailure."""
+        """A session for this token, or certificate in DER, on this resource. Raises AgentError, Refused, LogFailure.
+
+        ``named`` is what the agent called it, also when there is none.
+        """
         try:
-            claims, identity, grant = await self._who(credential, resource)
+            admitted = await self._admission.of(credential, resource, named)
         except TidegateError as error:
             self._failures(error.code, peer)
+            await self._throttle.rebuke(peer)
             raise
         assert resource is not None
         self._room()
-        return await self._open(
-            credential, claims, identity, grant, resource, peer=peer, secure=secure, protocol=protocol
-        )
-
-    async def _who(self, credential: str, resource: Resource | None) -> tuple[Claims, Identity, Grant]:
-        claims = self._issuer.verify(credential, f"resource:{resource.name}" if resource else "resource:")
-        if resource is None:
-            raise AgentError("the token is for another resource", code="token.audience")
-        if self._revoked(claims):
-            raise AgentError("the token was revoked", hint="Ask for a new one.", code="token.revoked")
-        identity = await asyncio.to_thread(self._directory.identity, claims)
-        grant = await asyncio.to_thread(self._grant, claims, resource)
-        decision = self._engine.ability(identity, resource, "connect")
-        if decision.effect is not Effect.ALLOW:
-            raise Refused(
-                f"{identity.title} may not connect to {resource.name}",
-                rule=decision.rules[0],
-                hint=decision.hint or "Ask for a rule that lets everybody in the chain connect.",
-                code="policy.refused",
-            )
-        return claims, identity, grant
-
-    def _revoked(self, claims: Claims) -> bool:
-        return any(name in self._revocations for name in (claims.id, claims.grant, *claims.chain))
-
-    def _grant(self, claims: Claims, resource: Resource) -> Grant:
-        row = self._store.grant(claims.grant) if claims.grant else None
-        if row is None or row.state != "active":
-            raise Refused("there is no grant for this token", hint="Ask for access.", code="grant.missing")
-        if tuple(row.subjects) != claims.chain or row.resource != resource.name:
-            raise Refused("the grant is not for this identity and resource", code="grant.mismatch")
-        if row.expires <= self._clock.now():
-            raise Refused("the grant has expired", hint="Ask for access again.", code="grant.expired")
-        return Grant(row.id, tuple(row.subjects), row.resource, row.expires, row.rule, row.reason, row.leaf)
+        sid = self._clock.session_id()
+        await self._places.take(str(sid))
+        try:
+            return await self._open(credential, admitted, resource, sid, peer=peer, secure=secure, protocol=protocol)
+        except BaseException:
+            self._places.free(str(sid))
+            raise
 
     def _room(self) -> None:
         if self._log.failed is not None:
             raise self._log.failed
         if self._log.room() < ROOM_FOR_SESSIONS:
             raise LogFailure("the disk that holds the evidence is nearly full", hint="Free space on it.")
-        if len(self._sessions) >= self.limits.sessions:
-            raise Refused("the gateway has no room for another session", hint="Try later.", code="gateway.full")
+        if self._sessions.alone is not None:
+            raise self._sessions.alone
 
     async def _open(
         self,
-        credential: str,
-        claims: Claims,
-        identity: Identity,
-        grant: Grant,
+        credential: str | bytes,
+        admitted: Admitted,
         resource: Resource,
+        sid: uuid.UUID,
         *,
         peer: str,
         secure: bool,
         protocol: str,
     ) -> Session:
-        sid = self._clock.session_id()
+        identity, grant = admitted.identity, admitted.grant
         vault = await asyncio.to_thread(self._log.vault, sid)
         keys = {track: vault.frame_key(track) for track in ("agent", "upstream")}
         header = {"sid": str(sid), "proto": protocol, "res": resource.name, "origin": self._log.origin}
         recorder = Recorder(sid, header=header, keys=keys, write=self._log.append_chunk, clock=self._clock)
-        recorder.redacted(0, credential.encode(), CREDENTIAL)
+        if isinstance(credential, str):
+            recorder.redacted(0, credential.encode(), CREDENTIAL)
         trail = Trail(self._log, vault, recorder, identity, sid)
         session = Session(
             sid=sid,
             identity=identity,
             resource=resource,
             grant=grant,
-            token=claims.id,
+            token=admitted.token,
             engine=self._engine,
             trail=trail,
-            approvals=self._approvals,
+            desk=self._desk,
             clock=self._clock,
             mask_key=hmac.digest(self._mask_key, resource.name.encode(), hashlib.sha256),
             reads_only=not self._engine.may_change(identity, resource),
-            halted=lambda: self._sessions.full,
+            halted=lambda: self._sessions.full or self._sessions.alone,
         )
         trail.append(
             "session.start",
-            {"res": resource.name, "gid": grant.id, "jti": claims.id, "tls": secure, "gl": grant.leaf},
+            {
+                "res": resource.name,
+                "gid": grant.id,
+                "jti": admitted.token,
+                "prf": [hop.proof for hop in identity.chain],
+                "tls": secure,
+                "gl": grant.leaf,
+            },
             {"net": peer.encode(), "who": identity.title.encode(), "why": grant.reason.encode()},
         )
-        await self._log.sync()
-        if self._revoked(claims):
+        try:
+            await self._log.sync()
+        except asyncio.CancelledError:
+            trail.end("failed", {})
+            raise
+        try:
+            self._admission.check(admitted)
+        except AgentError:
             trail.end("token_revoked", {})
-            raise AgentError("the token was revoked", hint="Ask for a new one.", code="token.revoked")
-        self._sessions.add(session)
+            raise
+        self._sessions.add(session, admitted.rests)
         return session
 
     # while it runs
@@ -203,6 +196,12 @@ class Door:
     def statement(self, resource: Resource, text: str) -> None:
         """Rule 10: what the gateway asks for itself is in the log before it is asked."""
         self._log.append("gateway.statement", {"res": resource.name, "op": "catalog"}, private={"stmt": text.encode()})
+
+    async def intent(self, resource: Resource, text: str, purpose: str) -> None:
+        """The same for what is asked for another purpose; durable on return. Raises LogFailure."""
+        fields = {"res": resource.name, "op": purpose}
+        self._log.append("gateway.statement", {**fields}, private={"stmt": text.encode()})
+        await self._log.sync()
 
     async def catalog(self, resource: Resource, database: str, load: Callable[[], Awaitable[S]]) -> Names[S]:
         """What is known of the resource's objects, fresh enough to open a session with."""
@@ -216,9 +215,9 @@ class Door:
             if session.ended:
                 raise Refused("the session was ended before it began", code="session.killed")
             session.learn(names)
-            scrub = Scrub(self.secret(session.resource))
+            scrub = Scrub(self.keyring.known(session.resource))
             relay = Relay(session, agent, upstream, wire, self._log, buffer=self.limits.buffer, scrub=scrub)
-            session.busy = lambda: relay.waiting
+            session.busy = lambda: relay.busy
             async with asyncio.TaskGroup() as tasks:
 
                 def stop() -> None:
@@ -238,5 +237,7 @@ class Door:
     def close(self, session: Session, reason: str) -> None:
         """Write the last leaf, once; nothing is written when the log itself has failed."""
         self._sessions.remove(session, reason)
+        self._places.free(str(session.id))
+        self.keyring.close(str(session.id))
         if self._log.failed is None:
             session.end(reason)

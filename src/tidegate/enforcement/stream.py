@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable
 from typing import cast
@@ -17,9 +18,15 @@ from tidegate.model.resource import Address
 LIMIT = 256 * 1024
 WRITE_LIMIT = 1024 * 1024
 
+KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds of silence before a peer is asked whether it is there, seconds between such probes, and how many."""
+
 
 class Stream(asyncio.Protocol):
-    """A transport's protocol; ``peer`` is the other end's address, ``secure`` whether TLS protects it."""
+    """A transport's protocol; ``peer`` is the other end's address, ``secure`` whether TLS protects it.
+
+    ``progress`` counts the steps that the peer has taken towards being admitted.
+    """
 
     def __init__(self, accepted: Callable[[Stream], None] | None = None) -> None:
         self._accepted = accepted
@@ -34,6 +41,7 @@ class Stream(asyncio.Protocol):
         self.congested = False
         self.secure = False
         self.admitted = False
+        self.progress = 0
         self.peer = ""
         self.transport: asyncio.Transport
 
@@ -59,6 +67,7 @@ class Stream(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) >= 2 else str(peer or "")
         self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        _keep_alive(transport.get_extra_info("socket"))
         if self._accepted is not None:
             self._accepted(self)
 
@@ -106,6 +115,10 @@ class Stream(asyncio.Protocol):
         del self._buffer[:n]
         return data
 
+    async def ended(self) -> None:
+        """Wait until the connection is closed."""
+        await self._closed.wait()
+
     def unread(self) -> bytes:
         """Take what has arrived and nobody has read."""
         data = bytes(self._buffer)
@@ -117,26 +130,58 @@ class Stream(asyncio.Protocol):
         if data and not self.transport.is_closing():
             self.transport.write(data)
 
-    async def start_tls(self, context: ssl.SSLContext, *, server_side: bool, hostname: str | None = None) -> None:
-        """Wrap the connection in TLS.
+    async def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool, hostname: str | None = None, begun: bytes = b""
+    ) -> None:
+        """Wrap the connection in TLS; ``begun`` is the peer's first record when it did not wait to be asked.
 
-        Bytes that arrived in plaintext before the handshake are an injection attempt (CVE-2021-23222) and end it.
+        Other bytes that arrived in plaintext before the handshake are an injection attempt (CVE-2021-23222) and end it.
         """
         fault = AgentError if server_side else ResourceError
         if self._buffer:
             raise fault("bytes arrived in plaintext before the TLS handshake", code="tls.injection")
         loop = asyncio.get_running_loop()
+        if begun:
+            # In the turn after the next one the TLS protocol is connected and waits for this record.
+            loop.call_soon(loop.call_soon, self._replay, self.transport, begun)
         try:
             transport = await loop.start_tls(
                 self.transport, self, context, server_side=server_side, server_hostname=hostname
             )
-        except (OSError, ssl.SSLError) as error:
-            raise fault(f"the TLS handshake failed: {getattr(error, 'reason', None) or 'connection closed'}") from error
-        if transport is None:
-            raise fault("the TLS handshake failed: connection closed")
+            if transport is None:
+                raise ConnectionAbortedError
+        except BaseException as error:
+            # Whoever leaves during a handshake is not told of by the loop.
+            self.transport.abort()
+            self.connection_lost(None)
+            if isinstance(error, OSError):  # as ssl.SSLError is
+                cause = getattr(error, "reason", None) or "connection closed"
+                raise fault(f"the TLS handshake failed: {cause}") from error
+            raise
         self.transport = transport
         self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
         self.secure = True
+
+    def certificate(self) -> bytes:
+        """The peer's certificate in DER as it came with the TLS handshake; empty without one."""
+        tls = self.transport.get_extra_info("ssl_object")
+        return (tls.getpeercert(binary_form=True) or b"") if tls is not None else b""
+
+    def alpn(self) -> str:
+        """The protocol that both ends named in the TLS handshake; empty if none."""
+        tls = self.transport.get_extra_info("ssl_object")
+        return (tls.selected_alpn_protocol() or "") if tls is not None else ""
+
+    def _replay(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Give the TLS protocol what was read before it was there."""
+        protocol = transport.get_protocol()
+        while data and protocol is not self and not transport.is_closing():
+            inner = cast(asyncio.BufferedProtocol, protocol)  # what start_tls has put between transport and stream
+            room = cast(memoryview, inner.get_buffer(len(data)))
+            taken = min(len(room), len(data))
+            room[:taken] = data[:taken]
+            inner.buffer_updated(taken)
+            data = data[taken:]
 
     # feed
 
@@ -184,3 +229,13 @@ class Stream(asyncio.Protocol):
             self._wake()
             if self._left is not None:
                 self._left()
+
+
+def _keep_alive(connection: socket.socket | None) -> None:
+    """Find out within a minute that a peer is gone, also while nothing is said: a request may be held for long."""
+    if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

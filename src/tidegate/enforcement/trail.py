@@ -7,10 +7,12 @@ the subjects of the chain; names, addresses and statement texts go into sealed c
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 
 import orjson
 
+from tidegate.audit.form import Form
 from tidegate.audit.log import Log
 from tidegate.audit.seal import Vault
 from tidegate.model.event import Json
@@ -42,23 +44,62 @@ class Trail:
         """Everything of this session up to here has reached the kernel."""
         return self._log.written
 
-    def append(self, kind: str, fields: Mapping[str, Json], private: Mapping[str, bytes] | None = None) -> int:
-        """One leaf; gives its index. Raises LogFailure."""
-        self.count += 1
-        return self._log.append(kind, {**self._common, "n": self.count, **fields}, private=private, vault=self._vault)
+    @property
+    def staged(self) -> int:
+        """The number that the last staged record has once it is written."""
+        return self._log.staged
 
-    def place(self) -> dict[str, Json]:
-        """Where in the recording the next bytes of the agent will stand."""
-        frame, offset = self._recorder.position()
-        return {"f": frame, "o": offset}
+    def append(self, kind: str, fields: Mapping[str, Json], private: Mapping[str, bytes] | None = None) -> int:
+        """One leaf, in the kernel when its index is given. Raises LogFailure."""
+        index = self.stage(kind, fields, private)
+        self._log.flush()
+        return index
+
+    async def durable(self) -> None:
+        """Everything of this session so far is on disk on return. Raises LogFailure."""
+        await self._log.sync()
+
+    def stage(self, kind: str, fields: Mapping[str, Json], private: Mapping[str, bytes] | None = None) -> int:
+        """One leaf, in the kernel with the next that is appended, with what is recorded next, or by ``flush``."""
+        self.count += 1
+        return self._log.stage(kind, {**self._common, "n": self.count, **fields}, private=private, vault=self._vault)
+
+    def form(
+        self,
+        kind: str,
+        fields: Mapping[str, Json],
+        slots: Sequence[str],
+        private: Sequence[str] = (),
+        commitments: Mapping[str, str] | None = None,
+    ) -> Form:
+        """A leaf of this session to be staged many times; ``commitments`` are those that never change."""
+        return self._log.form(kind, {**self._common, **fields}, ("n", *slots), private, commitments or {})
+
+    def stage_form(self, form: Form, numbers: tuple[int, ...], private: tuple[tuple[str, bytes], ...]) -> int:
+        """As ``stage``, with the numbers and compartments that the form leaves open, in its order."""
+        self.count += 1
+        return self._log.stage_form(form, (self.count, *numbers), private, self._vault)
+
+    def flush(self) -> int:
+        """What was staged has reached the kernel; up to which record everything has. Raises LogFailure."""
+        self._log.flush()
+        return self._log.written
+
+    def commitment(self, index: int, compartment: str, plaintext: bytes) -> str:
+        """The commitment that the leaf at ``index`` has, so that others can refer to it."""
+        return b64encode(self._vault.commit(index, compartment, plaintext)[0]).decode()
+
+    def place(self) -> tuple[int, int]:
+        """Where in the recording the next bytes of the agent will stand: frame and offset."""
+        return self._recorder.position()
 
     def request(self, raw: bytes, forwarded: bytes) -> None:
-        """Record what the agent sent and what of it goes upstream; in the kernel when this returns."""
+        """Record what the agent sent and what of it goes upstream; staged with its leaves."""
         self._recorder.request(raw, forwarded)
         self._recorder.flush()
 
     def response(self, received: bytes, delivered: bytes) -> None:
-        """Record what the upstream sent and what the agent gets; in the kernel when this returns."""
+        """Record what the upstream sent and what the agent gets; staged with its leaves."""
         self._recorder.response(received, delivered)
         self._recorder.flush()
 
@@ -71,7 +112,7 @@ class Trail:
         if now - self._sealed >= SEAL_EVERY:
             self._sealed = now
             for track, (frames, root) in self._recorder.seals().items():
-                self.append("rec.seal", {"track": track, "frames": frames, "root": root})
+                self.stage("rec.seal", {"track": track, "frames": frames, "root": root})
 
     def end(self, reason: str, totals: Mapping[str, Json]) -> None:
         """The session's last leaf: final roots of the recording and the number of its leaves."""

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -17,10 +18,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tidegate.errors import ConfigError
 
 LIFE = datetime.timedelta(days=825)
+LAST = datetime.timedelta(days=30)
+"""Life of a certificate made here, and what must be left of it at a start."""
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 or later with this certificate. Raises ConfigError."""
+def server_context(certificate: Path, key: Path, *, agents: str = "", alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """TLS 1.2 or later with this certificate. Raises ConfigError.
+
+    ``agents`` is the authority (PEM) of agents' certificates: whoever presents one of another's is refused in the
+    handshake, whoever presents none is not. ``alpn`` names the protocols that are spoken here.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -31,16 +38,35 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
             path=str(certificate),
             hint="`tls.certificate` is a PEM chain, `tls.key` its PEM private key.",
         ) from error
+    if agents:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=agents)
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     return context
 
 
-def self_made(directory: Path, hosts: tuple[str, ...]) -> tuple[Path, Path]:
-    """The paths of a self-signed certificate and its key (0600), made once per data directory."""
+def self_made(directory: Path, hosts: tuple[str, ...], needed: tuple[str, ...] = ()) -> tuple[Path, Path]:
+    """The paths of a self-signed certificate and its key (0600) for ``hosts``.
+
+    It is kept, so that clients may pin it, until it has nearly expired or lacks a name of ``needed``.
+    """
     certificate, key = directory / "server.crt", directory / "server.key"
-    if not (certificate.exists() and key.exists()):
+    if not (certificate.exists() and key.exists() and _serves(certificate, needed)):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make(certificate, key, hosts)
     return certificate, key
+
+
+def _serves(certificate: Path, needed: tuple[str, ...]) -> bool:
+    """Whether the certificate lives on for a while and has the names; what is none at all is found out at its use."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = set(found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return True
+    alive = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > LAST
+    return alive and names >= {_name(host) for host in needed}
 
 
 def _make(certificate: Path, key: Path, hosts: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """Accept connections, bound how many may be at the door, and let every one end by itself.
 
-An unauthenticated connection costs a deadline and a place. When the places are taken, the one that has been at the
-door longest makes room: a slow handshake delays nobody else.
+An unauthenticated connection costs a deadline and a place. When the places are taken, the one that has come least far
+makes room, of several the one that has been at the door longest: a slow handshake delays nobody else.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Listener:
         self.address = address
         self._serve = serve
         self._places = places
-        self._door: dict[Stream, None] = {}
+        self._door: dict[Stream, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._server: asyncio.Server | None = None
 
-    async def open(self) -> None:
-        """Bind. Raises ConfigError when the address cannot be used."""
+    async def open(self, *, shared: bool = False) -> None:
+        """Bind; ``shared`` lets other workers bind it too. Raises ConfigError when the address cannot be used."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: Stream(self._accepted), self.address.host, self.address.port, backlog=512
+                lambda: Stream(self._accepted), self.address.host, self.address.port, backlog=512, reuse_port=shared
             )
         except OSError as error:
             raise ConfigError(
@@ -64,14 +64,15 @@ class Listener:
             stream.transport.abort()
             return
         self._make_room()
-        self._door[stream] = None
-        self._tasks.create_task(self._run(stream))
+        self._door[stream] = self._tasks.create_task(self._run(stream))
 
     def _make_room(self) -> None:
         waiting = [stream for stream in self._door if not stream.admitted]
         if len(waiting) >= self._places:
-            waiting[0].transport.abort()
-            self._door.pop(waiting[0], None)
+            last = min(waiting, key=lambda stream: stream.progress)
+            last.transport.abort()
+            # Its end alone does not wake who waits for a TLS handshake in uvloop.
+            self._door.pop(last).cancel()
 
     async def _run(self, stream: Stream) -> None:
         """The session boundary: whatever a connection does, it ends alone."""

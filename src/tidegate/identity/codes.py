@@ -7,6 +7,7 @@ and 8. A code is kept together with its purpose, so that it cannot be used up, b
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 
 _LENGTH, _GROUP = 26, 4
@@ -21,3 +22,8 @@ def fresh() -> str:
 def kept(code: str, purpose: str) -> str:
     """What the store hashes: purpose and code, the latter in upper case, without dashes and spaces."""
     return purpose + ":" + "".join(code.upper().replace("-", " ").split())
+
+
+def mark(code: str) -> str:
+    """What the log has of a code that was used: its hash, which says nothing of 130 random bits."""
+    return hashlib.sha256(kept(code, "used").encode()).hexdigest()[:32]

@@ -1,8 +1,10 @@
 """The embedded issuer: short-lived signed tokens, each for one audience, with the chain of who acts for whom.
 
 A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037, named as RFC 9864 wants it). ``sub`` is the person and
-``act`` the further hops, the one that acts outermost (RFC 8693 section 4.1). Groups are not in it: they are read when
-it is used. The same key signs rows of the store, under a prefix that no token can have.
+``act`` the further hops, the one that acts outermost (RFC 8693 section 4.1); ``prf`` beside a ``sub`` says how that hop
+was proven, unless by a token of ours. Groups are not in it: they are read when it is used. The same key signs rows of
+the store, under a prefix that no token can have. What a token says can be put into a client certificate instead, by the
+agents' authority.
 
 Invariants: only this key, this algorithm and this type are accepted; nothing is parsed beyond 8 KiB; no error repeats
 any part of a token.
@@ -10,6 +12,8 @@ any part of a token.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from tidegate.clock import Clock
 from tidegate.errors import AgentError
 from tidegate.model.identity import Identity
 
+from .certificates import Authority
 from .keyfile import load_or_make
 
 ALGORITHM = "Ed25519"
@@ -33,13 +38,24 @@ SIZE_LIMIT = 8 * 1024
 CHAIN_LIMIT = 8
 """Most hops of a chain."""
 
+VIA_LIMIT = 4 * CHAIN_LIMIT
+"""Most ids that a token rests on: each exchange adds two tokens and their grants."""
+
+MINTED = "token"
+"""How a hop was proven that stands in a token which this gateway minted for it (``Hop.proof``)."""
+
+_USE = {"use": "sig", "alg": ALGORITHM}
 _ROW = b"tidegate store row v1\x00"
 _ASK = "Get a new one: tidegate token create, or tidegate login for the API."
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: subjects from the person to the one that acts; ``issued`` and ``expires`` in Unix seconds."""
+    """What a token says: subjects from the person to the one that acts; ``issued`` and ``expires`` in Unix seconds.
+
+    ``proofs`` says how each of them was proven (``Hop.proof``); it is empty when all were by a token of ours. ``via``
+    are the ids of tokens and grants that it was exchanged for: it ends with any of them.
+    """
 
     chain: tuple[str, ...]
     audience: str
@@ -47,6 +63,8 @@ class Claims:
     grant: str
     issued: int
     expires: int
+    proofs: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
 
 
 class Issuer:
@@ -62,29 +80,19 @@ class Issuer:
         self._public = self._key.public_key()
         self._signing = OKPKey.import_key(self._key)
         self._verifying = OKPKey.import_key(self._public)
+        self._authority = Authority(directory, name, self._now())
         self._header = {"alg": ALGORITHM, "typ": TYPE, "kid": self._verifying.thumbprint()}
 
-    def mint(self, identity: Identity, *, audience: str, ttl: int, grant: str = "") -> tuple[str, Claims]:
+    def mint(
+        self, identity: Identity, *, audience: str, ttl: int, grant: str = "", via: Sequence[str] = ()
+    ) -> tuple[str, Claims]:
         """A token for ``identity`` that lives ``ttl`` seconds. Raises ValueError for a chain or life that cannot be."""
         chain = tuple(hop.subject for hop in identity.chain)
-        if ttl < 1 or not 1 <= len(chain) <= CHAIN_LIMIT:
+        if ttl < 1 or not 1 <= len(chain) <= CHAIN_LIMIT or len(via) > VIA_LIMIT:
             raise ValueError(f"no token for {len(chain)} hops and {ttl} seconds")
-        now = self._now()
-        claims = Claims(chain, audience, self._clock.name("tk"), grant, now, now + ttl)
-        body: dict[str, Any] = {
-            "iss": self._name,
-            "sub": chain[0],
-            "aud": audience,
-            "iat": now,
-            "nbf": now,
-            "exp": claims.expires,
-            "jti": claims.id,
-        }
-        if grant:
-            body["grant"] = grant
-        if len(chain) > 1:
-            body["act"] = _nested(chain[1:])
-        return jwt.encode(self._header, body, self._signing, algorithms=[ALGORITHM]), claims
+        now, proofs = self._now(), _unusual(hop.proof for hop in identity.chain)
+        claims = Claims(chain, audience, self._clock.name("tk"), grant, now, now + ttl, proofs, tuple(via))
+        return jwt.encode(self._header, self._body(claims), self._signing, algorithms=[ALGORITHM]), claims
 
     def verify(self, token: str, audience: str) -> Claims:
         """What a token says, if it is ours, for ``audience`` and in force.
@@ -92,7 +100,54 @@ class Issuer:
         Raises AgentError: ``token.malformed``, ``token.signature``, ``token.audience``, ``token.not_yet``,
         ``token.expired``.
         """
-        body = self._open(token)
+        return self._in_force(self._open(token), audience)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The public keys by which others may check a token: a JWK Set (RFC 7517 section 5)."""
+        return {"keys": [{**self._verifying.as_dict(private=False), **_USE, "kid": self._header["kid"]}]}
+
+    @property
+    def authority(self) -> str:
+        """The certificate (PEM) of the authority that ``certify`` signs by."""
+        return self._authority.certificate
+
+    def certify(self, claims: Claims, key: str) -> str:
+        """A client certificate (PEM) for a public key (PEM), which says what the token of ``claims`` says.
+
+        Raises AgentError ``request.key``.
+        """
+        body = json.dumps(self._body(claims)).encode()
+        return self._authority.certify(key, body, claims.chain[-1], claims.issued, claims.expires)
+
+    def verify_certificate(self, certificate: bytes, audience: str) -> Claims:
+        """What a client certificate (DER) says; as ``verify``. Raises AgentError."""
+        body = self._authority.claims(certificate)
+        try:
+            return self._in_force(dict(json.loads(body)), audience)
+        except (ValueError, TypeError, RecursionError):
+            raise _malformed() from None
+
+    def _body(self, claims: Claims) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "iss": self._name,
+            "aud": claims.audience,
+            "iat": claims.issued,
+            "nbf": claims.issued,
+            "exp": claims.expires,
+            "jti": claims.id,
+        }
+        if claims.grant:
+            body["grant"] = claims.grant
+        if claims.via:
+            body["via"] = list(claims.via)
+        person, *acting = zip(claims.chain, claims.proofs or (MINTED,) * len(claims.chain), strict=True)
+        body |= _said(*person)
+        if acting:
+            body["act"] = _nested(acting)
+        return body
+
+    def _in_force(self, body: dict[str, Any], audience: str) -> Claims:
         try:
             claims, begins = _claims(body), _number(body["nbf"])
         except (KeyError, TypeError, ValueError) as error:
@@ -144,24 +199,58 @@ class Issuer:
         return self._clock.now() // 1_000_000
 
 
-def _nested(hops: tuple[str, ...]) -> dict[str, Any]:
+def ours(token: str) -> bool:
+    """Whether a credential says that it is a token of this kind; nothing is proven by it. Never raises."""
+    if len(token) > SIZE_LIMIT or not token.isascii():
+        return False
+    try:
+        return bool(jws.extract_compact(token.encode()).headers().get("typ") == TYPE)
+    except (JoseError, ValueError, TypeError, RecursionError):
+        return False
+
+
+def _said(subject: str, proof: str) -> dict[str, Any]:
+    return {"sub": subject} if proof == MINTED else {"sub": subject, "prf": proof}
+
+
+def _nested(hops: Iterable[tuple[str, str]]) -> dict[str, Any]:
     act: dict[str, Any] = {}
-    for subject in hops:
-        act = {"sub": subject, "act": act} if act else {"sub": subject}
+    for subject, proof in hops:
+        said = _said(subject, proof)
+        act = {**said, "act": act} if act else said
     return act
 
 
+def _unusual(proofs: Iterable[str]) -> tuple[str, ...]:
+    """The proofs, or nothing when all hops were proven by a token of ours."""
+    found = tuple(proofs)
+    return found if any(proof != MINTED for proof in found) else ()
+
+
 def _claims(body: dict[str, Any]) -> Claims:
-    hops: list[str] = []
+    hops: list[tuple[str, str]] = []
     act = body.get("act")
     while act is not None and len(hops) < CHAIN_LIMIT:
-        hops.append(_text(act["sub"]))
+        hops.append(_heard(act))
         act = act.get("act")
     if act is not None:
         raise ValueError("the chain is too long")
-    chain = (_text(body["sub"]), *reversed(hops))
+    chain, proofs = zip(_heard(body), *reversed(hops), strict=True)
     grant = _text(body["grant"]) if "grant" in body else ""
-    return Claims(chain, _text(body["aud"]), _text(body["jti"]), grant, _number(body["iat"]), _number(body["exp"]))
+    issued, expires = _number(body["iat"]), _number(body["exp"])
+    via = _texts(body.get("via", []))
+    return Claims(chain, _text(body["aud"]), _text(body["jti"]), grant, issued, expires, _unusual(proofs), via)
+
+
+def _heard(said: dict[str, Any]) -> tuple[str, str]:
+    """A hop's subject and how it was proven."""
+    return _text(said["sub"]), _text(said.get("prf", MINTED))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > VIA_LIMIT:
+        raise TypeError("not a list")
+    return tuple(map(_text, value))
 
 
 def _text(value: object) -> str:

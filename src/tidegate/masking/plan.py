@@ -16,6 +16,8 @@ from tidegate.model.resource import Field
 from .tags import Tags, covers
 from .transforms import MARKER, transform
 
+_MARKER = MARKER.encode()
+RETURNED = "a mask is not a value: it is never accepted back on a write"
 UNKNOWN = "unknown"
 """The tag of a column whose sources could not be followed."""
 
@@ -81,8 +83,11 @@ def _unresolved(facts: Facts) -> bool:
     return bool(facts.details.get("unresolved"))
 
 
-def objection(facts: Facts, tags: Tags, lifted: frozenset[str], parameters: bytes) -> str | None:
-    """Why the statement must not be forwarded although policy allows it; ``None`` when nothing speaks against it."""
+def objection(facts: Facts, tags: Tags, lifted: frozenset[str]) -> str | None:
+    """Why the statement must not be forwarded although policy allows it; ``None`` when nothing speaks against it.
+
+    It is the same whatever the values are; ``mask_returned`` looks at those.
+    """
     # Rule 3 of the design: the unknown goes ahead where policy names it, and then policy answers for what it touches.
     touching = _touches(facts, tags) or (facts.verb is not Verb.UNKNOWN and _unresolved(facts))
     if touching and None in (facts.filters, facts.flows) and not _touches(facts, tags):
@@ -93,9 +98,19 @@ def objection(facts: Facts, tags: Tags, lifted: frozenset[str], parameters: byte
         return "a masked field may not be copied to where it would be readable"
     if facts.bulk and _bulk_shows(facts, tags, lifted):
         return "bulk output cannot be masked, and it may hold a masked field"
-    if facts.effect and (MARKER in facts.text or MARKER.encode() in parameters):
-        return "a mask is not a value: it is never accepted back on a write"
     return None
+
+
+def mask_returned(facts: Facts, parameters: bytes) -> str | None:
+    """Why these values may not be written: there is a mask among them; ``None`` when nothing speaks against it."""
+    if facts.effect and (MARKER in facts.text or _MARKER in parameters):
+        return RETURNED
+    return None
+
+
+def returned(tail: bytes, data: bytes) -> bool:
+    """Whether a mask begins in ``data`` or in the ``tail`` of what came before it."""
+    return _MARKER in data or _MARKER in tail + data[: len(_MARKER)]
 
 
 def _masked_any(fields: Iterable[Field] | None, unknown: bool, tags: Tags, lifted: frozenset[str]) -> bool:

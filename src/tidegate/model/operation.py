@@ -3,14 +3,16 @@
 ``Facts`` are what a parser says about one statement or command; they are pure, frozen and may be cached by exact text.
 An ``Operation`` is one asking of it: facts plus the parameters at hand. A ``Request`` is raw bytes plus the operations
 in them, the smallest unit that may be forwarded.
+
+What is made for every statement is a plain class: the constructor of a dataclass stays interpreted in a compiled build.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from .resource import Field
 from .verdict import Refuse
@@ -48,7 +50,9 @@ class Facts:
     ``outputs`` is ``None`` when the result columns could not be enumerated. ``filters`` are the fields a predicate,
     ordering, grouping or join looks at, ``None`` when that could not be followed. ``flows`` are (source, target) pairs
     of fields that a write copies, ``None`` when unknown. ``details`` holds further policy facts: ``unbounded``,
-    ``multi``, ``setting``, ``functions`` and the like, JSON values only.
+    ``multi``, ``setting``, ``functions`` and the like, JSON values only. ``shape`` is what these facts differ from in
+    ``text`` only: they hold for every text of that shape. ``runs`` is the text of another statement, which this one
+    runs by the name it was given earlier.
     """
 
     verb: Verb
@@ -63,38 +67,71 @@ class Facts:
     bulk: bool = False
     details: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
+    shape: Facts | None = field(default=None, compare=False, repr=False)
+    runs: str = ""
 
 
 STREAMED = b"streamed"
 """In place of parameters that are too large to be held: they follow the request that was judged."""
 
 
-@dataclass(eq=False, slots=True)
 class Operation:
     """One asking of ``facts``; compared by identity.
 
     ``parameters`` is a canonical encoding of the bound values for the record (empty when there are none), and
-    ``phase`` is ``execute``, or ``prepare`` when the statement is only handed over for later.
+    ``phase`` is ``execute``, or ``prepare`` when the statement is only handed over for later. ``anew`` understands it
+    under the names known now where its text alone does not tell what it runs. ``given`` counts, in its only item, the
+    rows of all operations that read on in one result. ``declared`` is what the agent said of the parameters' types.
     """
 
-    facts: Facts
-    parameters: bytes = b""
-    phase: str = "execute"
+    __slots__ = ("anew", "declared", "facts", "given", "parameters", "phase")
+
+    def __init__(
+        self,
+        facts: Facts,
+        parameters: bytes = b"",
+        phase: str = "execute",
+        anew: Callable[[], Facts] | None = None,
+        given: list[int] | None = None,
+        declared: bytes = b"",
+    ) -> None:
+        self.facts = facts
+        self.parameters = parameters
+        self.phase = phase
+        self.anew = anew
+        self.given = given
+        self.declared = declared
 
 
-@dataclass(eq=False, slots=True)
 class Request:
     """Raw bytes plus the operations in them.
 
     ``continues`` marks bytes that belong to an operation already allowed (COPY data, the rest of a streamed
-    parameter): they are recorded and forwarded under its permit, never judged again. ``farewell`` marks the agent's
-    own goodbye.
+    parameter): they are recorded and forwarded under its permit, never judged again; ``unframed`` takes from them what
+    frames the values. ``farewell`` marks the agent's own goodbye. ``divisible``: what precedes an operation may be
+    forwarded without it (``Wire.cut``); ``headed``: there may be something without an operation before even the first.
     """
 
-    raw: bytes
-    operations: tuple[Operation, ...] = ()
-    continues: bool = False
-    farewell: bool = False
+    __slots__ = ("continues", "divisible", "farewell", "headed", "operations", "raw", "unframed")
+
+    def __init__(
+        self,
+        raw: bytes,
+        operations: tuple[Operation, ...] = (),
+        *,
+        continues: bool = False,
+        farewell: bool = False,
+        divisible: bool = False,
+        headed: bool = False,
+        unframed: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self.raw = raw
+        self.operations = operations
+        self.continues = continues
+        self.farewell = farewell
+        self.divisible = divisible
+        self.headed = headed
+        self.unframed = unframed
 
 
 class Shape(StrEnum):
@@ -123,12 +160,28 @@ Transform = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an operation ended: ``status`` is ok, error, refused or indeterminate; ``code`` the upstream's error code."""
+class Constant:
+    """A mask that is the same for every value, so that a wire may write it without looking at any."""
 
-    status: str
-    code: str = ""
-    tag: str = ""
+    value: bytes | None
+
+    def __call__(self, _clear: bytes) -> bytes | None:
+        """The mask, whatever the value."""
+        return self.value
+
+
+class Outcome:
+    """How an operation ended: ``status`` is ok, error, refused or indeterminate; ``code`` the upstream's error code.
+
+    One may be the outcome of many operations: it never changes.
+    """
+
+    __slots__ = ("code", "status", "tag")
+
+    def __init__(self, status: str, code: str = "", tag: str = "") -> None:
+        self.status: Final = status
+        self.code: Final = code
+        self.tag: Final = tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +190,10 @@ class Reply:
 
     to_agent: bytes
     to_resource: bytes = b""
+
+
+Rows = Sequence[Sequence[bytes | None]]
+"""The rows of an answer to a question of the gateway's own, as text."""
 
 
 class Results(Protocol):
@@ -151,8 +208,14 @@ class Results(Protocol):
     def conceal(self, operation: Operation | None) -> bool:
         """Whether error and notice texts must be reduced to their code and a fixed sentence."""
 
+    def arrived(self, operation: Operation, size: int) -> bool:
+        """A message of ``size`` bytes came that answers nothing: an operation of its own. False: it must not pass."""
+
     def done(self, operation: Operation, outcome: Outcome) -> None:
         """The reply to ``operation`` is complete."""
+
+    def found(self, answers: Sequence[Rows]) -> None:
+        """What the upstream answered to ``Wire.ask``; raises ResourceError if it makes no sense."""
 
     def changed(self, setting: str, value: str) -> None:
         """The upstream reports a setting; raises ResourceError if it breaks rule 9."""
@@ -163,24 +226,43 @@ class Wire(Protocol):
 
     ``pending`` counts forwarded requests whose reply is not complete (endless replies do not count); ``buffered`` is
     the number of the agent's bytes held because they do not make a request yet. ``settled`` is False while a
-    transaction is open upstream, so that what it defines is not yet visible to others. ``waiting``: what the agent sent
-    can only be understood after the next responses; then ask for requests again.
+    transaction is open upstream, so that what it defines is not yet visible to others. ``open``: a part of a batch was
+    forwarded without its end, so that a part of it may be refused at once and the upstream keeps that in its place.
+    ``inside``: a transaction block is open and sound.
+    ``waiting``: what the agent sent can only be understood after the next responses; then ask for requests again.
+    ``skipping``: an error makes the upstream ignore everything up to the end of the batch.
+    ``partial``: the agent has the beginning of a message whose rest is still to come.
     """
 
     pending: int
     buffered: int
     settled: bool
+    open: bool
+    inside: bool
 
     @property
     def waiting(self) -> bool:
         """See above."""
 
-    def requests(self, data: bytes) -> Iterator[Request]:
-        """Take in bytes of the agent and yield the requests they complete, lazily.
+    @property
+    def skipping(self) -> bool:
+        """See above."""
 
-        The iterator may be dropped at any point; the next call (``data`` may be empty) goes on where it stopped.
-        Each request is either forwarded or refused before the next is pulled. Raises AgentError on garbage.
+    @property
+    def partial(self) -> bool:
+        """See above."""
+
+    def feed(self, data: bytes) -> None:
+        """Take in bytes of the agent; ``request`` gives what they complete."""
+
+    def request(self) -> Request | None:
+        """The next request that is complete; None when there is none yet.
+
+        Each is forwarded, refused or cut before the next is asked for. Raises AgentError on garbage.
         """
+
+    def cut(self, request: Request, before: Operation) -> None:
+        """Take a request back: next come what precedes the operation, then the rest, each as a request."""
 
     def forward(self, request: Request) -> bytes:
         """The bytes to write upstream for an allowed request; from now on its reply is expected."""
@@ -192,7 +274,16 @@ class Wire(Protocol):
         """
 
     def refuse(self, request: Request, refusal: Refuse) -> Reply:
-        """The answer to a refused request, which keeps the stream in step. Called only while ``pending`` is 0."""
+        """The answer to a refused request, which keeps the stream in step.
+
+        Called only while ``pending`` is 0, or for a divisible request while the batch is ``open``.
+        """
+
+    def ask(self, questions: Sequence[str]) -> bytes:
+        """Bytes that ask the upstream something in this very session, which the agent does not notice.
+
+        Nothing when that cannot be done now: replies are due, or a failed transaction is open.
+        """
 
     def notice(self, text: str) -> bytes:
         """A message for people that may be sent at any time while a request is held; empty if there is no such."""

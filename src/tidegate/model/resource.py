@@ -33,8 +33,9 @@ class Resource:
     """A named upstream: protocol, address, upstream credential by reference, labels.
 
     ``secret`` is a reference (``env:NAME`` or ``file:PATH``), resolved only when a connection is opened.
-    ``tls`` is one of ``disable``, ``require``, ``verify-full``; ``ca`` a PEM file. ``tags`` maps sensitive fields to a
-    tag such as ``pii.email``.
+    ``tls`` is one of ``disable``, ``require``, ``verify-full``; ``ca`` a PEM file; with ``direct_tls`` the handshake is
+    not asked for first. ``replication`` opens it to connections that carry the changes of its data. ``tags`` maps
+    sensitive fields to a tag such as ``pii.email``.
     """
 
     name: str
@@ -46,5 +47,7 @@ class Resource:
     labels: Mapping[str, str] = field(default_factory=dict)
     tls: str = "disable"
     ca: str = ""
+    direct_tls: bool = False
+    replication: bool = False
     listen: Address | None = None
     tags: Mapping[Field, str] = field(default_factory=dict)

@@ -16,11 +16,18 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approvers:
-    """``count`` different people of ``groups`` must say yes."""
+    """``count`` different people of ``groups`` must say yes; nobody counts for two rules.
+
+    With ``signed`` only a yes counts that is signed by the approver's own key. From ``after`` seconds on, if not 0,
+    people of the groups ``escalate`` count too.
+    """
 
     groups: tuple[str, ...]
     count: int
     rule: str
+    signed: bool = False
+    escalate: tuple[str, ...] = ()
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,8 @@ class Decision:
     """Policy's pure answer to one operation.
 
     ``rules`` are the ids that decided (``default`` when none matched), ``mask`` the tags or tag prefixes to mask,
-    ``within`` the patience of a hold in seconds, ``bundle`` the policy's SHA-256 in hex.
+    ``within`` the seconds that people have for a hold, ``patience`` those that the agent waits on the line,
+    ``break_glass`` whether an emergency grant lifts a refusal, ``bundle`` the policy's SHA-256 in hex.
     """
 
     effect: Effect
@@ -49,6 +57,8 @@ class Decision:
     limits: Limits = Limits()
     approvers: tuple[Approvers, ...] = ()
     within: int = 0
+    patience: int = 0
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)

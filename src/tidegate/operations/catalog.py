@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidegate.model.resource import Field
 
 from .catalog_queries import QUERIES
-from .catalog_values import HOLDS_SECRETS, HOLDS_VALUES, VALUE_FIELDS
+from .catalog_values import HOLDS_SECRETS, HOLDS_VALUES, SECRET_FIELDS, VALUE_FIELDS
 
-__all__ = ["HOLDS_SECRETS", "HOLDS_VALUES", "QUERIES", "VALUE_FIELDS", "Catalog", "Relation"]
+__all__ = ["HOLDS_SECRETS", "HOLDS_VALUES", "QUERIES", "SECRET_FIELDS", "VALUE_FIELDS", "Catalog", "Relation"]
 
 Rows = Sequence[Sequence[str | None]]
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized", "f": "foreign", "S": "sequence"}
 _EXPANDED = frozenset({"view", "materialized"})
+
+OWN = "pg_temp"
+"""The schema of a session's own temporary relations, whatever the server calls it."""
 
 SYSTEM_COLUMNS: Mapping[int, str] = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 """Columns every stored relation has, by their attribute numbers."""
@@ -30,7 +33,8 @@ SYSTEM_COLUMNS: Mapping[int, str] = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xm
 class Relation:
     """A table, view, materialized view, foreign table, sequence, or one of the server's own catalogs (``system``).
 
-    ``definition`` is a view's query, ``reactive`` says that writing fires users' triggers or rules, ``guards`` are the
+    ``definition`` is a view's query, ``reactive`` says that writing runs users' code: triggers, rules, functions in
+    defaults, constraints and indexes; ``guards`` are the
     expressions that row security evaluates on reading, ``generated`` maps generated columns to their expressions.
     """
 
@@ -69,6 +73,7 @@ class Catalog:
     _names: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
     _families: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _neighbours: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    reactive: bool = False
 
     @classmethod
     def build(cls, rows: Mapping[str, Rows]) -> Catalog:
@@ -89,12 +94,23 @@ class Catalog:
             _names={(relation.schema, relation.name): relation for relation in relations.values()},
             _families=families,
             _neighbours={name: frozenset(others) for name, others in neighbours.items()},
+            reactive=any(relation.reactive and relation.kind != "system" for relation in relations.values()),
+        )
+
+    def within_session(self, path: Sequence[str], own: str, temporary: Iterable[Relation]) -> Catalog:
+        """The same as a session sees it: by its search path, and with its temporary relations (schema ``own``)."""
+        made = [replace(relation, schema=OWN) for relation in temporary]
+        others = {oid: relation for oid, relation in self._relations.items() if relation.schema != own}
+        names = {key: relation for key, relation in self._names.items() if key[0] != own}
+        return replace(
+            self,
+            path=tuple(OWN if entry == own else entry for entry in path),
+            _relations={**others, **{relation.oid: relation for relation in made}},
+            _names={**names, **{(OWN, relation.name): relation for relation in made}},
         )
 
     def resolve(self, schema: str | None, name: str) -> Relation | None:
         """The relation that the name means on the effective search path; None if there is none."""
-        if schema == "pg_temp":
-            schema = next((entry for entry in self.path if entry.startswith("pg_temp_")), schema)
         if schema is not None:
             return self._names.get((schema, name))
         return next((found for entry in self.path if (found := self._names.get((entry, name)))), None)

@@ -11,11 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 QUERIES: Mapping[str, str] = {
-    # oid, schema, name, kind, reactive, guarded
+    # oid, schema, name, kind, reactive (triggers, rules, users' functions in defaults, checks, indexes), system
     "relations": """
 SELECT c.oid, n.nspname, c.relname, c.relkind,
   EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-  OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
+  OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
+  OR EXISTS (
+    SELECT 1 FROM pg_catalog.pg_depend d
+    LEFT JOIN pg_catalog.pg_attrdef f
+      ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND f.oid = d.objid
+    LEFT JOIN pg_catalog.pg_constraint k
+      ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
+    LEFT JOIN pg_catalog.pg_index i
+      ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND i.indexrelid = d.objid
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid >= 16384
+      AND (c.oid IN (f.adrelid, k.conrelid, i.indrelid) OR (k.contypid <> 0 AND EXISTS (
+        SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = c.oid AND t.oid >= 16384 AND (t.typtype IN ('d', 'c') OR t.typelem <> 0))))),
   c.oid < 16384
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') ORDER BY c.oid""",
@@ -79,3 +91,21 @@ SELECT s.name FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDI
 ORDER BY s.place""",
 }
 """Name of a look-up -> its text; Catalog.build takes the rows under the same names."""
+
+SESSION = """
+SELECT pg_catalog.json_build_object(
+  'path', pg_catalog.current_schemas(true), 'role', current_user,
+  'own', (SELECT n.nspname FROM pg_catalog.pg_namespace n
+          WHERE n.oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()),
+  'relations', (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(c.oid, c.relname, c.relkind,
+      EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
+              WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal)
+      OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid),
+      (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname))
+       FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
+       AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)))
+    FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
+    AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid OPERATOR(pg_catalog.=) c.oid)
+    AND (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'S')))
+  ::pg_catalog.text"""
+"""What names mean in one session, as one text of JSON; asked there, so that every name and operator is qualified."""

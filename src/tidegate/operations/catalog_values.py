@@ -47,12 +47,14 @@ HOLDS_SECRETS: frozenset[str] = frozenset(
         "pg_catalog.pg_ident_file_mappings",
         "pg_catalog.pg_largeobject",
         "pg_catalog.pg_shadow",
-        "pg_catalog.pg_subscription",
         "pg_catalog.pg_user_mapping",
         "pg_catalog.pg_user_mappings",
     }
 )
 """Objects whose reading is refused unless policy names it."""
+
+SECRET_FIELDS: frozenset[Field] = frozenset({Field("pg_catalog.pg_subscription", "subconninfo")})
+"""Single secrets of catalogs that clients may otherwise look at: a dump counts the subscriptions."""
 
 _SECRET_FUNCTION = re.compile(
     r"pg_read_(binary_)?file(_old|_off_len|_all)?|pg_ls_\w+|pg_stat_file|pg_current_logfile|lo_(get|open|export|import)"

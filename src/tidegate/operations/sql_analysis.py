@@ -12,7 +12,7 @@ from tidegate.model.operation import Verb
 from tidegate.model.resource import Field
 
 from . import sql_changes, sql_definitions, sql_settings
-from .catalog import Catalog
+from .catalog import OWN, Catalog
 from .sql_bodies import body_findings
 from .sql_expressions import look, parts
 from .sql_findings import Findings, Walk
@@ -23,6 +23,9 @@ from .sql_scope import CLEAR, UNKNOWN, Column, Rowset, Scope
 from .sql_statements import TABLE, names, verdict
 
 _ANYTHING = "*"
+_ACCESS_SHARE = 1
+"""The weakest lock, which every SELECT takes (lockdefs.h)."""
+
 _NOTHING = Rowset()
 _QUERIES: dict[str, Callable[[Walk, Node, Scope], Rowset]] = {
     "SelectStmt": select,
@@ -58,6 +61,8 @@ def analyse(catalog: Catalog, statement: Statement) -> Analysis:
         _HANDLERS[kind](walk, body, done)
     else:
         _listed(walk, kind, body)
+    if sql_definitions.own_names(kind, body):
+        done.details["own_names"] = True
     done.command = done.command or next(iter(walk.findings.commands), "unknown")
     return done
 
@@ -79,7 +84,10 @@ def _listed(walk: Walk, kind: str, body: Node) -> None:
         return
     verb, command = verdict(kind, body)
     walk.findings.does(verb, command)
-    walk.findings.writes |= {_object(walk.catalog, schema, name) for schema, name in names(body)}
+    if sql_definitions.own_names(kind, body):
+        walk.findings.writes.add(f"{OWN}.{body['relation']['relname']}")
+    else:
+        walk.findings.writes |= {_object(walk.catalog, schema, name) for schema, name in names(body)}
     sql_definitions.follow(walk, kind, body)
     for inner, fields in _everywhere(body):
         sql_definitions.mention(walk, inner, fields)
@@ -87,8 +95,8 @@ def _listed(walk: Walk, kind: str, body: Node) -> None:
             query(walk, inner, fields, Scope())
         elif inner in TABLE:
             _listed(walk, inner, fields)
-        elif inner == "FuncCall":
-            walk.findings.calls(".".join(strings(fields.get("funcname"))))
+        else:
+            sql_definitions.evaluate(walk, inner, fields)
 
 
 def _everywhere(value: object) -> Iterator[tuple[str, Node]]:
@@ -112,7 +120,8 @@ def _into(walk: Walk, body: Node, rows: Rowset) -> None:
     relation = target.get("rel")
     if relation is None:
         return
-    name = _object(walk.catalog, relation.get("schemaname"), relation["relname"])
+    own = sql_definitions.temporary(relation)
+    name = _object(walk.catalog, OWN if own else relation.get("schemaname"), relation["relname"])
     walk.findings.writes.add(name)
     sql_definitions.shadow(walk, relation)
     renamed = rows.renamed(strings(target.get("colNames")))
@@ -267,6 +276,19 @@ def _call(walk: Walk, body: Node, done: Analysis) -> None:
     _opaque(walk, done, UNKNOWN)
 
 
+def _lock(walk: Walk, body: Node, _: Analysis) -> None:
+    """LOCK TABLE; in ACCESS SHARE MODE it takes what reading the table takes, and so is a read (pg_dump begins so)."""
+    if body.get("mode") != _ACCESS_SHARE:
+        walk.findings.does(Verb.WRITE, "lock")
+        walk.findings.writes |= {_object(walk.catalog, schema, name) for schema, name in names(body)}
+        return
+    walk.findings.does(Verb.READ, "lock")
+    for schema, name in names(body):
+        if walk.catalog.resolve(schema, name) is None:
+            walk.findings.unresolved.add(f"{schema}.{name}" if schema else name)
+        walk.findings.reads_object(_object(walk.catalog, schema, name))
+
+
 def _truncate(walk: Walk, body: Node, _: Analysis) -> None:
     """TRUNCATE removes every row, and takes no WHERE; with CASCADE also those of tables that refer to it."""
     walk.findings.does(Verb.DEFINE, "truncate")
@@ -326,6 +348,7 @@ _HANDLERS: dict[str, Callable[[Walk, Node, Analysis], None]] = {
     "ViewStmt": _create_view,
     "RuleStmt": _rule,
     "CallStmt": _call,
+    "LockStmt": _lock,
     "TruncateStmt": _truncate,
     "VacuumStmt": _vacuum,
     "GrantStmt": _grant,

@@ -24,7 +24,7 @@ def body_findings(statement: str, options: object, inline: object, analyse: Anal
     found = Findings()
     if inline is not None:
         _adopt_all(found, [(kind, body) for kind, body in _statements(inline)], analyse)
-    elif language[0].lower() == "plpgsql":
+    elif language[0].lower() == "plpgsql" and text:  # without a body the library that parses it ends the process
         _procedural(found, statement, analyse)
     elif language[0].lower() == "sql" and len(text) == 1:
         _adopt_text(found, text[0], analyse)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from tidegate.model.operation import Verb
 from tidegate.model.resource import Field
 
+from .sql_effects import administers, function_doubt, operator_doubt, runs_text, shows_nothing
 from .sql_findings import Findings, Walk
 from .sql_parse import Node, children, strings
 
@@ -46,11 +47,43 @@ def mention(walk: Walk, kind: str, body: Node) -> None:
             walk.findings.look(frozenset(Field(referenced.object, name) for name in strings(body.get("pk_attrs"))))
 
 
+def evaluate(walk: Walk, kind: str, body: Node) -> None:
+    """Note what an expression inside a definition runs, at once and for every row that is there: as a call would.
+
+    A default of a new column, a check, USING, the expression of an index: all may run any function.
+    """
+    if kind == "A_Expr" and operator_doubt(walk.catalog, strings(body.get("name"))):
+        walk.findings.verbs.add(Verb.EXECUTE)
+    if kind != "FuncCall":
+        return
+    names = strings(body.get("funcname"))
+    walk.findings.calls(".".join(names))
+    if runs_text(names):
+        walk.findings.does(Verb.UNKNOWN, "text run by a function")
+    if administers(names):
+        walk.findings.verbs.add(Verb.ADMINISTER)
+    elif function_doubt(walk.catalog, names) and not shows_nothing(walk.catalog, names):
+        walk.findings.verbs.add(Verb.EXECUTE)
+
+
 def shadow(walk: Walk, relation: Node) -> None:
     """A temporary relation comes before every other of its name, and no other session sees it."""
-    temporary = relation.get("relpersistence") == "t" or str(relation.get("schemaname", "")).startswith("pg_temp")
-    if temporary and walk.catalog.resolve(None, relation.get("relname", "")) is not None:
+    if temporary(relation) and walk.catalog.resolve(None, relation.get("relname", "")) is not None:
         _unknowable(walk, f"{relation['relname']} would be hidden by a temporary object")
+
+
+def own_names(kind: str, body: Node) -> bool:
+    """Whether it only makes a temporary table, which no other session sees and no other table has a part in."""
+    relation = (
+        body.get("relation") if kind == "CreateStmt" else (body.get("into") or body.get("intoClause") or {}).get("rel")
+    )
+    tied = any(key in body for key in ("inhRelations", "partbound", "ofTypename"))
+    return isinstance(relation, dict) and temporary(relation) and not tied
+
+
+def temporary(relation: Node) -> bool:
+    """Whether a relation that is made is temporary."""
+    return relation.get("relpersistence") == "t" or str(relation.get("schemaname", "")).startswith("pg_temp")
 
 
 def runs_later(walk: Walk, body: Findings) -> None:

@@ -16,7 +16,7 @@ from .catalog import Catalog
 _BUILTIN = "pg_catalog"
 _SHOWS_NOTHING = re.compile(
     r"nextval|setval|set_config|pg_(try_)?advisory_\w+|pg_notify|txid_current|pg_current_xact_id"
-    r"|pg_(cancel|terminate)_backend|pg_reload_conf"
+    r"|pg_(cancel|terminate)_backend|pg_reload_conf|pg_export_snapshot"
 )
 _ADMINISTERS = re.compile(
     r"set_config|pg_(cancel|terminate)_backend|pg_reload_conf|pg_rotate_logfile\w*|pg_switch_wal|pg_promote|lo_(im|ex)port"
@@ -49,6 +49,12 @@ def function_doubt(catalog: Catalog, names: tuple[str, ...]) -> str:
     if known:
         return f"function {key} is user-defined"
     return "" if key in listed() else f"function {key} is not known to be free of effects"
+
+
+def keyword_doubt(catalog: Catalog, keyword: str) -> str:
+    """Why an expression that begins with a keyword may be a call of a user's function on an older server, which does
+    not know the keyword; empty if there is no such function."""
+    return f"function {keyword} is user-defined" if any(keyword == name for _, name in catalog.functions) else ""
 
 
 def administers(names: tuple[str, ...]) -> bool:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from tidegate.model.operation import Verb
 from tidegate.model.resource import Field
 
+from .sql_calls import known_effect
 from .sql_effects import (
     administers,
     attribute_doubt,
     function_doubt,
+    keyword_doubt,
     listed,
     operator_doubt,
     runs_text,
@@ -22,9 +24,10 @@ from .sql_effects import (
     type_doubt,
 )
 from .sql_findings import Walk
+from .sql_names import later_keyword
 from .sql_parse import Node, children, single, strings
 from .sql_scope import CLEAR, Item, Rowset, Scope, Sources, is_system, union
-from .sql_settings import keeps_to_session
+from .sql_settings import lets_go, set_by_call
 from .sql_total import casts_to_text, joins_texts, showing
 
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
@@ -56,6 +59,9 @@ _BUILDING_XML = frozenset({"IS_XMLCONCAT", "IS_XMLELEMENT", "IS_XMLFOREST"})
 def expression(walk: Walk, kind: str, body: Node, scope: Scope) -> Sources:
     """The base fields whose values flow into the value of this node. Raises AgentError if there is too much."""
     walk.budget.step(1)
+    keyword = later_keyword(kind, body)
+    if keyword and (doubt := keyword_doubt(walk.catalog, keyword)):
+        return _trusted(walk, doubt, parts(walk, body, scope))
     if kind in _CONSTANT:
         return CLEAR
     if kind in _FLOWING:
@@ -184,6 +190,12 @@ def _type(walk: Walk, body: Node, _: Scope) -> Sources:
 
 def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
     names = strings(body.get("funcname"))
+    if names[-1] == "system_user" and _named_so(walk, names[-1], scope):
+        return _trusted(walk, "system_user is a name before PostgreSQL 16", None)
+    if names[-1] == "json_object":
+        names = names[
+            -1:
+        ]  # the parser puts pg_catalog before the keyword it is since 16, older servers follow the path
     given = list(children(body.get("args")))
     shown = showing(names[-1], given)
     arguments = union(
@@ -198,8 +210,7 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
     look(walk, body.get("agg_filter"), scope)
     look(walk, body.get("over"), scope)
     walk.findings.calls(".".join(names))
-    if keeps_to_session(names[-1], body.get("args")) and shows_nothing(walk.catalog, names):
-        walk.findings.does(Verb.SESSION, "set")
+    if shows_nothing(walk.catalog, names) and _keeps_to_session(walk, names[-1], body.get("args"), scope):
         _stores(walk, names[-1], arguments)
         return arguments
     if runs_text(names):
@@ -213,9 +224,25 @@ def _call(walk: Walk, body: Node, scope: Scope) -> Sources:
         return _count(walk, body, arguments)
     flowing = union([arguments, order]) if body.get("agg_within_group") else arguments
     if doubt and shows_nothing(walk.catalog, names):
-        walk.findings.doubt(doubt)
+        if administers(names):
+            walk.findings.doubt(doubt)
+        else:
+            known_effect(walk, names[-1], body.get("args"))
         return flowing
     return _trusted(walk, doubt, flowing)
+
+
+def _named_so(walk: Walk, name: str, scope: Scope) -> bool:
+    """Whether something in reach has the name of a keyword that older servers do not have."""
+    return bool(scope.column(name)) or walk.catalog.resolve(None, name) is not None
+
+
+def _keeps_to_session(walk: Walk, function: str, arguments: object, scope: Scope) -> bool:
+    """Whether a call of a built-in is no more than a SET, or lets go of the session's own locks; it is noted so."""
+    if not lets_go(function):
+        return set_by_call(walk.findings, function, arguments, scope.setting)
+    walk.findings.does(Verb.SESSION, "set")
+    return True
 
 
 def _stores(walk: Walk, function: str, arguments: Sources) -> None:

@@ -27,7 +27,7 @@ class Findings:
     """Grows during a walk. ``filters`` and ``flows`` turn None once something could not be followed.
 
     ``doubts`` are sentences saying which code could not be proven harmless, ``effects`` which known effects there are;
-    ``unresolved`` names what may read or write objects that are not listed.
+    ``unresolved`` names what may read or write objects that are not listed, ``settings`` what set_config sets.
     """
 
     verbs: set[Verb] = field(default_factory=set)
@@ -35,6 +35,7 @@ class Findings:
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
+    settings: set[str] = field(default_factory=set)
     unresolved: set[str] = field(default_factory=set)
     doubts: list[str] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
@@ -80,6 +81,7 @@ class Findings:
         """Take over what a view's body does; its filters are not the agent's."""
         self.reads |= inner.reads
         self.functions |= inner.functions
+        self.settings |= inner.settings
         self.unresolved |= inner.unresolved
         self.secrets |= inner.secrets
         self.reactive |= inner.reactive

@@ -1,4 +1,5 @@
-"""The name PostgreSQL gives a result column that has no alias (FigureColname in parse_target.c)."""
+"""The name PostgreSQL gives a result column that has no alias (FigureColname in parse_target.c), and which of these
+names older servers take for those of functions."""
 
 from __future__ import annotations
 
@@ -34,6 +35,13 @@ _BY_OPERATION = {
     "JSON_VALUE_OP": "json_value",
 }
 _NAMELESS = "?column?"
+
+
+def later_keyword(kind: str, body: Node) -> str:
+    """The keyword of an expression that servers before 17 read as a call of a function of that name; else empty."""
+    if not kind.startswith(("Json", "MergeSupport")):
+        return ""
+    return _FIXED.get(kind) or _BY_OPERATION.get(str(body.get("op", "")), "")
 
 
 def column_name(target: Node) -> str:

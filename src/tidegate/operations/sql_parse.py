@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _TREE = 8 * 2**20
 _SHALLOW = 16 * 1024
 _STACK = 256
 """Bytes of stack for each byte of a longer text; a chain like ``1+1+1`` was measured to take 84."""
+
+
+_PROMISES = re.compile(rb"(?:,\{\}\})+")
 
 
 class _Error(ctypes.Structure):
@@ -98,7 +102,7 @@ def parse_body(text: str) -> list[Node]:
     """The PL/pgSQL functions in a CREATE FUNCTION or DO statement. Raises AgentError as ``parse`` does."""
     result = _with_room(_LIBRARY.pg_query_parse_plpgsql, _encode(text))
     try:
-        functions: list[Node] = _load(result)
+        functions: list[Node] = _load(result, _mended)
     finally:
         _LIBRARY.pg_query_free_plpgsql_parse_result(result)
     return functions
@@ -167,7 +171,12 @@ def _with_room(read: Callable[[bytes], Any], data: bytes) -> Any:
     return found[0]
 
 
-def _load(result: Any) -> Any:
+def _mended(tree: bytes) -> bytes:
+    """The tree of a trigger's function, whose variables such as TG_OP the library writes with a brace too many."""
+    return _PROMISES.sub(lambda found: found[0].replace(b"}}", b"}"), tree, count=1)
+
+
+def _load(result: Any, mended: Callable[[bytes], bytes] = lambda tree: tree) -> Any:
     if result.error:
         position = result.error.contents.position
         raise AgentError(f"syntax error at byte {position}", hint="Correct the statement.")
@@ -175,7 +184,7 @@ def _load(result: Any) -> Any:
     if len(tree) > _TREE:
         raise AgentError("the statement is too complex", hint="Split it.")
     try:
-        return json.loads(tree)
+        return json.loads(mended(tree))
     except (RecursionError, ValueError):
         raise AgentError("the statement is nested too deep", hint="Split it.") from None
 

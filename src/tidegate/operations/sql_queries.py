@@ -13,6 +13,7 @@ from .sql_names import column_name
 from .sql_parse import Node, children, single, strings
 from .sql_ranges import from_clause
 from .sql_scope import CLEAR, UNKNOWN, Column, Rowset, Scope, Sources, union
+from .sql_settings import SETTINGS, named_row
 
 _ROUNDS = 64
 
@@ -32,9 +33,19 @@ def select(walk: Walk, body: Node, scope: Scope) -> Rowset:
         rows = _values(walk, body["valuesLists"], scope)
     else:
         from_clause(walk, body.get("fromClause"), scope)
+        scope.setting = _setting(walk, body, scope)
         rows = targets(walk, body.get("targetList"), scope)
     _clauses(walk, body, scope, rows)
     return rows
+
+
+def _setting(walk: Walk, body: Node, scope: Scope) -> str:
+    """The one that ``FROM pg_settings WHERE name = 'it'`` names: so dumps and GUIs set what old servers may lack."""
+    entries = list(children(body.get("fromClause")))
+    if [kind for kind, _ in entries] != ["RangeVar"] or scope.table(entries[0][1].get("relname", "")) is not None:
+        return ""
+    relation = walk.catalog.resolve(entries[0][1].get("schemaname"), entries[0][1].get("relname", ""))
+    return named_row(body.get("whereClause")) if relation and relation.object == SETTINGS else ""
 
 
 def targets(walk: Walk, value: object, scope: Scope) -> Rowset:

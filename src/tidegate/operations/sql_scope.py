@@ -92,6 +92,8 @@ class Scope:
     parent: Scope | None = None
     frames: list[Frame] = field(default_factory=list)
     tables: Mapping[str, Rowset] = field(default_factory=dict)
+    setting: str = ""
+    """The setting whose row of pg_settings is the only one that FROM and WHERE leave."""
 
     def levels(self) -> Iterator[Scope]:
         """This level and those around it."""

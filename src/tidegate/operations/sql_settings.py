@@ -12,7 +12,7 @@ import re
 from tidegate.model.operation import Verb
 
 from .sql_findings import Findings
-from .sql_parse import Node, children, single
+from .sql_parse import Node, children, single, strings
 
 HARMLESS = frozenset(
     {
@@ -25,10 +25,20 @@ HARMLESS = frozenset(
 )  # fmt: skip
 """Settings of a session that agents may change; statement and lock time-outs are bounded by the session's own."""
 
+SETTINGS = "pg_catalog.pg_settings"
 _BOUNDED = re.compile(r"[1-9][0-9]{0,6} ?(ms)?|[1-9][0-9]{0,3} ?s|[1-9][0-9]? ?min")
 """A time-out that is one: ``0ms`` and ``1us`` (which rounds to 0) would switch it off. At most a few hours."""
 
+_FIXED = {
+    "client_encoding": frozenset({"utf8", "utf-8", "unicode"}),
+    "standard_conforming_strings": frozenset({"on", "true", "yes", "1"}),
+}
+"""Settings that the gateway has made, and their very values: setting those again changes nothing (every dump does)."""
+
 _TIMEOUTS = frozenset({"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"})
+OWN_NAMES = frozenset({"search_path", "role", "session_authorization", "all"})
+"""Settings that decide what names mean in this session and whose rights hold: no other session is concerned."""
+
 _TRANSACTIONS = {
     "TRANS_STMT_BEGIN": ("begin", Verb.SESSION),
     "TRANS_STMT_START": ("begin", Verb.SESSION),
@@ -64,25 +74,50 @@ def variable(found: Findings, body: Node) -> dict[str, object]:
         # The gateway's own settings came with the start-up packet, so they are what a reset gives back.
         name = name or "all"
         found.does(Verb.SESSION if name in HARMLESS or kind == "VAR_RESET_ALL" else Verb.ADMINISTER, command)
-        return {"setting": name}
+        return {"setting": name, **_own(name)}
     found.does(Verb.SESSION if _harmless(name, value) else Verb.ADMINISTER, command)
-    details: dict[str, object] = {"setting": name}
+    details: dict[str, object] = {"setting": name, **_own(name)}
     return details | ({"value": value} if kind == "VAR_SET_VALUE" else {})
 
 
-def keeps_to_session(function: str, arguments: object) -> bool:
-    """Whether a call of a built-in does no more than a harmless SET, or lets go of the session's own locks."""
-    if function == "pg_advisory_unlock_all":
-        return True
-    given = [(kind, _constant({kind: body})) for kind, body in children(arguments)]
-    if function != "set_config" or len(given) != 3 or given[0][0] != "A_Const":
+def lets_go(function: str) -> bool:
+    """Whether a built-in of this name only lets go of the session's own locks."""
+    return function == "pg_advisory_unlock_all"
+
+
+def set_by_call(found: Findings, function: str, arguments: object, row: str) -> bool:
+    """Note a call of the built-in ``set_config`` with a constant name as the SET that it is; whether it was one.
+
+    ``row`` is the setting that ``name`` stands for where the query leaves one row of pg_settings.
+    """
+    given = list(children(arguments))
+    if function != "set_config" or len(given) != 3:
         return False
-    (_, name), (kind, value), _ = given
-    bounded = kind in ("A_Const", "TypeCast") or name.lower() not in _TIMEOUTS
-    return bounded and _harmless(name.lower(), value)
+    (first, named), (kind, second), _ = given
+    name = row if first == "ColumnRef" and strings(named.get("fields")) == ("name",) else ""
+    name = (_constant({first: named}) if first == "A_Const" else name).lower()
+    if not name:
+        return False
+    value = _constant({kind: second})
+    known = kind in ("A_Const", "TypeCast") or name not in _TIMEOUTS | _FIXED.keys()
+    found.does(Verb.SESSION if known and _harmless(name, value) else Verb.ADMINISTER, "set")
+    found.settings.add(name)
+    return True
+
+
+def named_row(condition: object) -> str:
+    """The constant in ``name = 'constant'``; empty for any other condition."""
+    kind, body = single(condition) or ("", {})
+    if kind != "A_Expr" or body.get("kind") != "AEXPR_OP" or strings(body.get("name")) != ("=",):
+        return ""
+    left, right = (single(body.get(side)) or ("", {}) for side in ("lexpr", "rexpr"))
+    mine = left[0] == "ColumnRef" and strings(left[1].get("fields")) == ("name",)
+    return _constant(body.get("rexpr")) if mine and right[0] == "A_Const" else ""
 
 
 def _harmless(name: str, value: str) -> bool:
+    if name in _FIXED:
+        return value.lower() in _FIXED[name]
     return name in HARMLESS and not (name in _TIMEOUTS and not _BOUNDED.fullmatch(value))
 
 
@@ -97,14 +132,18 @@ def discard(found: Findings, body: Node) -> dict[str, object]:
     target = str(body.get("target", "")).removeprefix("DISCARD_").lower()
     harmless = target in ("all", "plans", "sequences", "temp")
     found.does(Verb.SESSION if harmless else Verb.ADMINISTER, f"discard {target}")
-    return {}
+    return {"own_names": True} if target in ("all", "temp") else {}
+
+
+def _own(name: str) -> dict[str, object]:
+    return {"own_names": name in OWN_NAMES}
 
 
 def _characteristics(found: Findings, body: Node, name: str) -> dict[str, object]:
     """SET TRANSACTION and SET SESSION CHARACTERISTICS; a snapshot of another session is administration."""
     harmless = name in ("transaction", "session characteristics")
     found.does(Verb.SESSION if harmless else Verb.ADMINISTER, "set")
-    return {"setting": name, "transaction": "set", "read_write": _read_write(body.get("args"))}
+    return {"setting": name, "transaction": "set", "read_write": _read_write(body.get("args")), **_own(name)}
 
 
 def _read_write(options: object) -> bool:

@@ -95,7 +95,6 @@ TABLE: Mapping[str, tuple[Verb, str, str]] = {
     "IndexStmt": (_D, "create index", _SCHEMA),
     "ListenStmt": (_E, "listen", "has messages sent that belong to no operation"),
     "LoadStmt": (_A, "load", _CODE),
-    "LockStmt": (_W, "lock", "keeps others from the table"),
     "NotifyStmt": (_W, "notify", "sends a message to other sessions"),
     "ReassignOwnedStmt": (_A, "reassign owned", _SECURITY),
     "RefreshMatViewStmt": (_W, "refresh materialized view", "replaces stored rows"),

@@ -13,6 +13,8 @@ What holds always:
   incomplete counts as matching. Verbs are compared as written: only ``may: [unknown]`` speaks of the unknown.
 - What touches the upstream's own secrets needs a rule that says ``where: {secrets: true}``; what concerns the gateway
   itself (resource ``tidegate``) needs a rule that names it. Nothing wider gives either.
+- Under a break-glass grant (fact ``emergency``) nobody is waited for, and a refusal whose rule says ``break_glass`` is
+  lifted; every other refusal, and every mask and limit, stays.
 - Verb ``session`` needs no rule of its own: who may do anything on the resource may also BEGIN.
 """
 
@@ -37,9 +39,9 @@ _LISTS = {"objects": ("reads", "writes"), "command": ("commands",), "functions":
 
 
 def judge(bundle: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The verdict of ``bundle`` on ``facts``: effect, rules, because, hint, mask, unmask, limits, approvers, within."""
+    """The verdict of ``bundle`` on ``facts``: effect, rules, reasons, masks, limits, and who answers in what time."""
     hops = [(hop["kind"], reach(bundle["rules"], hop, facts["resource"])) for hop in facts["chain"]]
-    return settle(hops, facts["operation"])
+    return settle(hops, facts["operation"], emergency=facts.get("emergency") is True)
 
 
 def reach(rules: Iterable[Rule], hop: Mapping[str, Any], resource: Mapping[str, Any]) -> Reach:
@@ -141,9 +143,11 @@ def _unknown(operation: Mapping[str, Any]) -> bool:
     return operation.get("verb", "unknown") == "unknown" or "unknown" in operation.get("verbs", ())
 
 
-def settle(hops: Sequence[tuple[str, Reach]], operation: Mapping[str, Any]) -> dict[str, Any]:
+def settle(
+    hops: Sequence[tuple[str, Reach]], operation: Mapping[str, Any], *, emergency: bool = False
+) -> dict[str, Any]:
     """The verdict when it is known which rules speak of each hop (its kind, its rules by verb)."""
-    return combine(hops, *fitting(hops, operation))
+    return combine(hops, *fitting(hops, operation), emergency=emergency)
 
 
 def fitting(hops: Sequence[tuple[str, Reach]], operation: Mapping[str, Any]) -> tuple[tuple[str, ...], bool, Fit]:
@@ -167,7 +171,9 @@ def _met(rules: Sequence[Rule], operation: Mapping[str, Any], known: dict[str, b
     return tuple(positions)
 
 
-def combine(hops: Sequence[tuple[str, Reach]], asked: tuple[str, ...], secrets: bool, fits: Fit) -> dict[str, Any]:
+def combine(
+    hops: Sequence[tuple[str, Reach]], asked: tuple[str, ...], secrets: bool, fits: Fit, *, emergency: bool = False
+) -> dict[str, Any]:
     """The verdict of the rules that match; it depends on nothing else, so it may be remembered by its arguments."""
     matched: dict[str, Rule] = {}
     lacking = "" if hops else "no one asks"
@@ -187,7 +193,7 @@ def combine(hops: Sequence[tuple[str, Reach]], asked: tuple[str, ...], secrets: 
         matched.update(own)
         mine = {tag for rule in own.values() if rule["then"] == "allow" for tag in rule.get("unmask", ())}
         lifted = mine if lifted is None else _common(lifted, mine)
-    return _verdict(matched, lacking, lifted or set(), lent)
+    return _verdict(matched, lacking, lifted or set(), lent, emergency)
 
 
 def _gives(rule: Rule, secrets: bool) -> bool:
@@ -206,8 +212,12 @@ def _lack(kind: str, verb: str, secrets: bool) -> str:
     return f"no rule allows this {kind} the verb {verb} here"
 
 
-def _verdict(matched: Mapping[str, Rule], lacking: str, lifted: set[str], lent: bool) -> dict[str, Any]:
+def _verdict(
+    matched: Mapping[str, Rule], lacking: str, lifted: set[str], lent: bool, emergency: bool
+) -> dict[str, Any]:
     ordered = [matched[name] for name in sorted(matched)]
+    if emergency:
+        ordered = [rule for rule in ordered if not (rule["then"] == "refuse" and rule.get("break_glass"))]
     refusing = [rule for rule in ordered if rule["then"] == "refuse"]
     if refusing:
         return _result("refuse", refusing)
@@ -216,13 +226,16 @@ def _verdict(matched: Mapping[str, Rule], lacking: str, lifted: set[str], lent: 
         return _result("refuse", [{"id": "default", "because": lacking, "hint": hint}])
     holding = [rule for rule in ordered if rule["then"] == "hold"]
     deciding = holding or [*ordered, *([{"id": SESSION_RULE}] if lent else [])]
-    result = _result("hold" if holding else "allow", deciding)
+    waits = bool(holding) and not emergency
+    result = _result("hold" if waits else "allow", deciding)
     mask = {tag for rule in ordered for tag in rule.get("mask", ())}
     result["mask"] = sorted(mask)
     result["unmask"] = sorted(tag for tag in lifted if not any(_overlap(tag, other) for other in mask))
     result["limits"] = {"rows": _least(ordered, "operation"), "session_rows": _least(ordered, "session")}
-    result["approvers"] = [{**rule["approvers"], "rule": rule["id"]} for rule in holding]
-    result["within"] = min((rule["within"] for rule in holding), default=0)
+    if waits:
+        result["approvers"] = [{**rule["approvers"], "rule": rule["id"]} for rule in holding]
+        result["within"] = min(rule["within"] for rule in holding)
+        result["patience"] = min(rule.get("patience", rule["within"]) for rule in holding)
     return result
 
 
@@ -237,6 +250,7 @@ def _result(effect: str, deciding: Sequence[Rule]) -> dict[str, Any]:
         "limits": {"rows": None, "session_rows": None},
         "approvers": [],
         "within": 0,
+        "patience": 0,
     }
 
 

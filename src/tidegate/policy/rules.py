@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from pydantic import ConfigDict, Field, StrictInt, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, model_validator
 from pydantic.config import JsonDict, JsonValue
 
 from tidegate.document import Document, Duration, Form, Strict, choice, read, text, validate, wrong
@@ -26,7 +26,7 @@ from tidegate.errors import ConfigError
 
 from .judge import GATEWAY, OPERATION_VERBS
 
-GATEWAY_VERBS = ("connect", "mint", "approve", "observe", "operate")
+GATEWAY_VERBS = ("connect", "mint", "approve", "observe", "operate", "break-glass")
 PATIENCE = 15 * 60
 """Seconds that a hold waits when its rule does not say ``within``."""
 
@@ -96,23 +96,40 @@ class Limit(Strict):
     per: Per = Field("operation", description="`operation` or `session`")
 
 
+class Escalation(Strict):
+    """Who else may answer when nobody has."""
+
+    groups: list[Word] = Field(min_length=1, description="people of any of these groups, too")
+    after: Duration = Field(description="how long the others have before")
+
+
 class Approving(Strict):
     """Who answers a hold."""
 
     groups: list[Word] = Field(min_length=1, description="people of any of these groups")
     count: StrictInt = Field(1, ge=1, le=10, description="how many different people must say yes")
+    signed: StrictBool = Field(False, description="only a yes signed by the person's own passkey or ssh key counts")
+    escalate: Escalation | None = Field(None, description="who else may answer after a while")
 
 
 _MEANINGLESS = {
-    "allow": ("approvers", "within"),
-    "hold": ("unmask",),
-    "refuse": ("approvers", "within", "mask", "unmask", "limit", "for"),
+    "allow": ("approvers", "within", "patience", "break_glass"),
+    "hold": ("unmask", "standing", "break_glass"),
+    "refuse": ("approvers", "within", "patience", "mask", "unmask", "limit", "for", "standing"),
 }
 _SENSE: list[JsonValue] = [
     {"if": {"properties": {"then": {"const": "hold"}}}, "then": {"required": ["approvers"]}},
     {
         "if": {"properties": {"then": {"enum": ["allow", "refuse"]}}},
-        "then": {"properties": {"approvers": False, "within": False}},
+        "then": {"properties": {"approvers": False, "within": False, "patience": False}},
+    },
+    {
+        "if": {"properties": {"then": {"enum": ["allow", "hold"]}}},
+        "then": {"properties": {"break_glass": False}},
+    },
+    {
+        "if": {"properties": {"then": {"enum": ["refuse", "hold"]}}},
+        "then": {"properties": {"standing": False}},
     },
     {
         "if": {"properties": {"then": {"const": "refuse"}}},
@@ -121,7 +138,11 @@ _SENSE: list[JsonValue] = [
     {"if": {"properties": {"then": {"enum": ["hold", "refuse"]}}}, "then": {"properties": {"unmask": False}}},
     {
         "if": {"required": ["for"]},
-        "then": {"properties": {"may": {"contains": {"enum": ["connect", "mint"]}}}},
+        "then": {"properties": {"may": {"contains": {"enum": ["connect", "mint", "break-glass"]}}}},
+    },
+    {
+        "if": {"required": ["standing"]},
+        "then": {"properties": {"may": {"contains": {"const": "connect"}}}},
     },
 ]
 
@@ -147,7 +168,19 @@ class Rule(Strict):
     limit: Limit | None = Field(None, description="the least of the matching rules' limits counts")
     approvers: Approving | None = Field(None, description="who answers; needed by `then: hold`, only there")
     within: Duration | None = Field(None, description="how long a hold waits; 15m if left out")
-    longest: Duration | None = Field(None, alias="for", description="longest grant; with `may: [connect]` or `[mint]`")
+    patience: Duration | None = Field(
+        None,
+        description="how long the agent waits on the line; then it is told to ask again; `within` if left out",
+    )
+    longest: Duration | None = Field(
+        None, alias="for", description="longest grant; with `may: [connect]`, `[mint]` or `[break-glass]`"
+    )
+    standing: StrictBool | None = Field(
+        None, description="with `may: [connect]`: no request is needed; every use is reported as standing access"
+    )
+    break_glass: StrictBool | None = Field(
+        None, description="with `then: refuse`: a break-glass grant lifts this refusal"
+    )
     because: str | None = Field(None, description="the reason as the agent reads it")
     hint: str | None = Field(None, description="what to do instead, as the agent reads it")
 
@@ -159,8 +192,10 @@ class Rule(Strict):
         unfit = [key for key in _MEANINGLESS[self.then] if key in written]
         if unfit:
             raise wrong(f"`{unfit[0]}` means nothing with `then: {self.then}`: remove it")
-        if self.longest is not None and not {"connect", "mint"} & set(self.may):
-            raise wrong("`for` belongs to `may: [connect]` or `may: [mint]`: remove it")
+        if self.longest is not None and not {"connect", "mint", "break-glass"} & set(self.may):
+            raise wrong("`for` belongs to `may: [connect]`, `[mint]` or `[break-glass]`: remove it")
+        if self.standing is not None and "connect" not in self.may:
+            raise wrong("`standing` belongs to `may: [connect]`: remove it")
         for name, values in (self.where or {}).items():
             _check_condition(name, values)
         return self
@@ -240,4 +275,5 @@ def _plain(rule: Rule) -> Mapping[str, Any]:
     plain = rule.model_dump(by_alias=True, exclude_none=True)
     if rule.then == "hold":
         plain.setdefault("within", PATIENCE)
+        plain["patience"] = min(plain.get("patience", plain["within"]), plain["within"])
     return plain

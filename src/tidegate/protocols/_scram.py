@@ -1,8 +1,9 @@
-"""The client's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), as pure steps.
+"""The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), as pure steps.
 
 Why own code: 60 lines of hmac beat a dependency. Invariants: the server proves that it knows the password before the
-exchange counts as done, and it cannot make the gateway hash for ever or reveal a cheaply guessed proof. Nothing here
-keeps or shows the password.
+exchange counts as done, and it cannot make the gateway hash for ever or reveal a cheaply guessed proof. With channel
+binding the proof is good on one TLS connection only, so nobody in the middle can pass it on. Nothing here keeps or
+shows the password.
 """
 
 from __future__ import annotations
@@ -14,28 +15,36 @@ import hmac
 import stringprep
 import unicodedata
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import MD5, SHA1
+
 from tidegate.errors import ResourceError
 
-MECHANISM = "SCRAM-SHA-256"
+MECHANISM, PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 FEWEST, MOST = 4096, 1_000_000
 """Bounds on the iteration count: RFC 7677 section 4 sets the lower one."""
 
 
 class Scram:
-    """One exchange: ``first``, then ``final`` (blocking, tens of milliseconds), then ``check``."""
+    """One exchange: ``first``, then ``final`` (blocking, tens of milliseconds), then ``check``.
 
-    def __init__(self, password: str, nonce: str) -> None:
+    ``binding`` is the channel's for SCRAM-SHA-256-PLUS; without it ``able`` says that there could have been one.
+    """
+
+    def __init__(self, password: str, nonce: str, *, able: bool = False, binding: bytes = b"") -> None:
         self._password = prepared(password).encode()
         self._nonce = nonce
         self._bare = f"n=,r={nonce}"
+        self._header = "p=tls-server-end-point,," if binding else "y,," if able else "n,,"
+        self._bound = base64.b64encode(self._header.encode() + binding).decode()
         self._signature = b""
 
     def __repr__(self) -> str:
         return "Scram()"
 
     def first(self) -> bytes:
-        """The client-first-message: no channel binding, and the user name is the protocol's own."""
-        return f"n,,{self._bare}".encode()
+        """The client-first-message; the user name is the protocol's own."""
+        return f"{self._header}{self._bare}".encode()
 
     def final(self, server_first: bytes) -> bytes:
         """The client-final-message with the proof. Raises ResourceError."""
@@ -47,7 +56,7 @@ class Scram:
             raise _broken("its iteration count is out of bounds")
         salted = hashlib.pbkdf2_hmac("sha256", self._password, salt, int(rounds))
         client_key = hmac.digest(salted, b"Client Key", "sha256")
-        without_proof = f"c=biws,r={nonce}"
+        without_proof = f"c={self._bound},r={nonce}"
         said = f"{self._bare},{text},{without_proof}".encode()
         signature = hmac.digest(hashlib.sha256(client_key).digest(), said, "sha256")
         proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
@@ -59,6 +68,20 @@ class Scram:
         _, fields = _fields(server_final)
         if not self._signature or not hmac.compare_digest(self._signature, _decoded(fields.get("v", ""))):
             raise _broken("it could not prove that it knows the password")
+
+
+def end_point(certificate: bytes) -> bytes:
+    """The channel binding ``tls-server-end-point`` of a server's certificate in DER (RFC 5929 section 4.1).
+
+    Raises ResourceError when the certificate's signature has no hash, for which that is not defined.
+    """
+    try:
+        used = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+    except ValueError:
+        used = None
+    if used is None:
+        raise _broken("its certificate cannot be bound to the login")
+    return hashlib.new("sha256" if isinstance(used, MD5 | SHA1) else used.name, certificate).digest()
 
 
 def prepared(password: str) -> str:

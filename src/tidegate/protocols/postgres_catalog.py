@@ -8,20 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from struct import error, unpack_from
 
 from tidegate.enforcement.stream import Stream
 from tidegate.errors import ResourceError
-from tidegate.model.operation import Facts
+from tidegate.model.operation import Facts, Rows
 from tidegate.model.resource import Field, Resource
-from tidegate.operations.catalog import HOLDS_VALUES, QUERIES, VALUE_FIELDS, Catalog
+from tidegate.model.secret import Credential
+from tidegate.operations.catalog import HOLDS_VALUES, QUERIES, VALUE_FIELDS, Catalog, Relation
+from tidegate.operations.catalog_queries import SESSION
+from tidegate.operations.definitions import definition_questions, definitions
 from tidegate.operations.sql import Classifier
 from tidegate.wire.postgres_messages import message
 
-from .postgres_login import fault, login, reach, receive
+from .postgres_login import enter, fault, receive
+
+LEVEL = (b"setting", b"transaction_isolation", b"read committed", b"read uncommitted")
+"""Kind and name of a row of definitions, and its values at which every statement has a snapshot of its own."""
+
+SESSIONS = 32
+"""Views of sessions that are remembered; many sessions of one application see the same."""
+
+BEFORE = ("SAVEPOINT tidegate", "SET LOCAL search_path = pg_catalog")
+AFTER = ("ROLLBACK TO SAVEPOINT tidegate", "RELEASE SAVEPOINT tidegate")
+ASKED = tuple(name for name in QUERIES if name != "path")
+LOOK_UPS = (*BEFORE, *(QUERIES[name] for name in ASKED), *AFTER)
+"""The look-ups as a session in an open transaction is asked them, which leaves it as it was."""
 
 ROWS, BYTES = 1_000_000, 256 * 1024 * 1024
 """The most a look-up may give."""
@@ -36,18 +52,85 @@ SETTINGS = {
     "lock_timeout": "5000",
 }
 
+NOBODY = Credential("")
+
 Record = Callable[[str], None]
 
 
 class Schema:
     """One database's catalog and the classifier that reads statements by it; see ``enforcement.names.Schema``."""
 
-    def __init__(self, catalog: Catalog, digest: bytes) -> None:
+    question = SESSION
+    look_ups = LOOK_UPS
+
+    def __init__(self, catalog: Catalog, digest: bytes, login: Credential = NOBODY, role: str = "") -> None:
         self.digest = digest
         self._catalog = catalog
-        self._classifier = Classifier(catalog)
+        self._login = login
+        self._classifier = Classifier(catalog, role=role)
+        self._sessions: OrderedDict[bytes, Schema] = OrderedDict()
         whole = {Field(name, "*"): tag for name, tag in HOLDS_VALUES.items()}
         self.always: Mapping[Field, str] = {**whole, **VALUE_FIELDS}
+
+    def begins_with(self, path: Sequence[str], user: str) -> bool:
+        """Whether sessions of ``user`` have this search path from the start: the same schemas in the same order."""
+        named = [user if name == "$user" else name for name in path]
+        implied = [] if "pg_catalog" in named else ["pg_catalog"]
+        known = [name for name in named if name != user or name in self._catalog.path]
+        return [*implied, *known] == list(self._catalog.path)
+
+    def definitions(self, operations: Sequence[Facts]) -> Sequence[str]:
+        """What a session is asked, to know by what these would run in it now."""
+        return definition_questions(operations)
+
+    def firm(self, answers: Sequence[Rows], *, inside: bool) -> bool:
+        """Whether these answers to ``definitions`` tell of what would run.
+
+        A server resolves names by what holds now, whatever the snapshot of a transaction shows; so a transaction that
+        keeps its snapshot cannot see what others have redefined since.
+        """
+        return not inside or any(tuple(row[:2]) == LEVEL[:2] and row[2] in LEVEL[2:] for row in definitions(answers))
+
+    def within_transaction(self, answers: Sequence[Rows]) -> Schema:
+        """What the answers to ``look_ups`` say, in a search path that a session's own is still to replace."""
+        told = answers[len(BEFORE) : len(answers) - len(AFTER)]
+        try:
+            rows = {
+                name: [[_text(cell) for cell in row] for row in found] for name, found in zip(ASKED, told, strict=True)
+            }
+            return Schema(Catalog.build({**rows, "path": [["pg_catalog"]]}), self.digest, self._login)
+        except (ValueError, KeyError, IndexError):
+            raise ResourceError("The server's catalog cannot be read.", code="resource.catalog") from None
+
+    def along(self, path: Sequence[str], role: str) -> Schema:
+        """The same along another search path, for another role if one is named."""
+        said = {"path": list(path), "role": role or self._login.user, "own": "", "relations": None}
+        return self.within_session(json.dumps(said).encode())
+
+    @property
+    def catalog(self) -> Catalog:
+        """The relations behind it."""
+        return self._catalog
+
+    def within_session(self, answer: bytes) -> Schema:
+        """What a session sees that gave this answer to the question. Raises ResourceError."""
+        found = self._sessions.pop(answer, None)
+        self._sessions[answer] = found = found or self._seen(answer)
+        if len(self._sessions) > SESSIONS:
+            self._sessions.popitem(last=False)
+        return found
+
+    def _seen(self, answer: bytes) -> Schema:
+        try:
+            said = json.loads(answer)
+            role = "" if self._login.own(str(said["role"])) else str(said["role"])
+            temporary = [_temporary(*relation) for relation in said["relations"] or ()]
+            catalog = self._catalog.within_session(said["path"], str(said["own"]), temporary)
+        except (ValueError, KeyError, TypeError):
+            raise ResourceError(
+                "The server's answer about the session cannot be read.", code="resource.catalog"
+            ) from None
+        return Schema(catalog, self.digest, self._login, role)
 
     def family(self, object: str) -> frozenset[str]:
         """Objects that share tags with this one."""
@@ -74,10 +157,10 @@ class Schema:
         return found, found is None and (relation is None or not relation.expanded)
 
 
-async def load(resource: Resource, database: str, password: str, record: Record) -> Schema:
+async def load(resource: Resource, database: str, credential: Credential, record: Record) -> Schema:
     """Read the catalog of a database. Raises ResourceError, ConfigError."""
     try:
-        async with asyncio.timeout(PATIENCE), session(resource, database, password) as stream:
+        async with asyncio.timeout(PATIENCE), session(resource, database, credential) as stream:
             rows = await _look_up(stream, record)
     except TimeoutError:
         raise ResourceError(
@@ -85,24 +168,41 @@ async def load(resource: Resource, database: str, password: str, record: Record)
         ) from None
     except EOFError:
         raise ResourceError("The server left while its catalog was read.", code="resource.catalog") from None
-    return await asyncio.to_thread(build, rows)
+    return await asyncio.to_thread(build, rows, credential)
 
 
-def build(rows: Mapping[str, Sequence[Sequence[str | None]]]) -> Schema:
+def build(rows: Mapping[str, Sequence[Sequence[str | None]]], login: Credential = NOBODY) -> Schema:
     """A schema of look-ups' rows; servers give rows in any order, so the digest is over sorted ones."""
     whole = hashlib.sha256()
     for name in sorted(rows):
         for row in sorted(repr(row) for row in rows[name]):
             whole.update(f"{name} {row}\n".encode())
-    return Schema(Catalog.build(rows), whole.digest())
+    return Schema(Catalog.build(rows), whole.digest(), login)
+
+
+def _text(cell: bytes | None) -> str | None:
+    return None if cell is None else cell.decode()
+
+
+def _temporary(oid: str, name: str, kind: str, reactive: bool, columns: Sequence[tuple[int, str]] | None) -> Relation:
+    """A temporary relation of a session."""
+    numbered = dict(columns or ())
+    return Relation(
+        oid=int(oid),
+        schema="",
+        name=name,
+        kind="sequence" if kind == "S" else "table",
+        columns=tuple(numbered.values()),
+        attributes=numbered,
+        reactive=reactive,
+    )
 
 
 @asynccontextmanager
-async def session(resource: Resource, database: str, password: str) -> AsyncIterator[Stream]:
+async def session(resource: Resource, database: str, credential: Credential) -> AsyncIterator[Stream]:
     """A connection of the gateway's own, closed at the end."""
-    stream = await reach(replace(resource, database=database), PATIENCE)
+    stream, _ = await enter(resource, credential, {**SETTINGS, "database": database}, PATIENCE)
     try:
-        await login(stream, resource, password, {**SETTINGS, "database": database})
         yield stream
         stream.write(message(b"X", b""))
     finally:

@@ -8,6 +8,8 @@ from typing import Protocol
 from tidegate.enforcement.door import Door
 from tidegate.enforcement.names import Names, Schema
 from tidegate.enforcement.stream import Stream
+from tidegate.model.impact import Attempt, Impact
+from tidegate.model.reading import Reading
 from tidegate.model.resource import Resource
 
 from . import postgres
@@ -16,11 +18,26 @@ from . import postgres
 class Protocols(Protocol):
     """What a protocol's module offers."""
 
+    ALPN: str
+    """Its name in a TLS handshake."""
+
     async def serve(self, stream: Stream, door: Door, resource: Resource | None) -> None:
         """Run one agent's connection; ``resource`` is None on a port that several resources share."""
 
     async def names(self, door: Door, resource: Resource) -> Names[Schema]:
         """What is known of a resource's objects."""
+
+    async def impact(self, door: Door, resource: Resource, attempt: Attempt, *, run: bool) -> Impact:
+        """What the attempt would do: an estimate, or with ``run`` what shows when it is done and taken back.
+
+        Raises LogFailure; whatever else fails makes the impact unknown.
+        """
+
+    def reading(self, text: str) -> Reading:
+        """A statement for people to read. Blocks for a moment; never raises."""
+
+    def redacted(self, text: str) -> str:
+        """A statement without any value, empty when it cannot be said so. Blocks for a moment; never raises."""
 
 
 PROTOCOLS: Mapping[str, Protocols] = {"postgres": postgres}

@@ -30,6 +30,8 @@ from tidegate.model.event import Json
 TRACKS: Mapping[str, int] = MappingProxyType({"agent": 0, "upstream": 1})
 """Track names and their numbers in a frame header."""
 
+_NUMBERS = frozenset(TRACKS.values())
+
 PLAIN_LIMIT = 128 * 1024
 """Most plain bytes in a frame."""
 
@@ -47,7 +49,11 @@ TAG = 16
 STORED_LIMIT = PLAIN_LIMIT + TAG
 JSON_LIMIT = 16 * 1024
 _COMPRESS_ABOVE = 512
+_BULK = PLAIN_LIMIT // 2
+_COMPRESSOR = zstandard.ZstdCompressor(level=1, write_checksum=True)
+_QUICK = zstandard.ZstdCompressor(level=-3, write_checksum=True)
 _VERSION, _ENCRYPTED = 1, 1
+_LEAF = hashlib.sha256(b"\x00")  # copied: half the price of a fresh one
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,13 @@ class FileHeader:
         return cls(uuid.UUID(bytes=sid), started, origin, key_id, fields), end
 
 
+def frame_header(
+    seq: int, off: int, size: int, stored: int, first: int, last: int, codec: int, records: int, sid: bytes, track: int
+) -> bytes:
+    """The 64 bytes of ``FrameHeader``, whose fields these are."""
+    return FRAME_HEADER.pack(FRAME_MAGIC, seq, off, size, stored, first, last, codec, 1, records, sid, track)
+
+
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
     """The 64 bytes before a body; offsets count plain bytes of the track, times are microseconds since ``started``."""
@@ -109,7 +122,7 @@ class FrameHeader:
     def pack(self) -> bytes:
         """The 64 bytes."""
         place = (self.seq, self.plain_off, self.plain_len, self.stored_len, self.first, self.last)
-        return FRAME_HEADER.pack(FRAME_MAGIC, *place, self.codec, 1, self.records, self.sid.bytes, self.track)
+        return frame_header(*place, self.codec, self.records, self.sid.bytes, self.track)
 
     @classmethod
     def unpack(cls, data: bytes, what: str = "frame") -> FrameHeader:
@@ -127,30 +140,36 @@ class FrameHeader:
         return header
 
 
-def split(chunk: bytes) -> tuple[bytes, FrameHeader, bytes]:
-    """A chunk as file header (empty unless it is a track's first), frame header, body. Raises IntegrityError."""
+def peek(chunk: bytes) -> tuple[bytes, int, int, int]:
+    """Session (16 bytes), track, sequence number of a chunk, and where its body starts. Raises IntegrityError."""
     start = FileHeader.unpack(chunk)[1] if chunk.startswith(FILE_MAGIC) else 0
-    header = FrameHeader.unpack(chunk[start : start + FRAME_HEADER.size])
-    body = chunk[start + FRAME_HEADER.size :]
-    if len(body) != header.stored_len:
-        raise broken(header.name, f"has {len(body)} bytes where its header says {header.stored_len}")
-    return chunk[:start], header, body
+    head = start + FRAME_HEADER.size
+    if len(chunk) < head:
+        raise broken("frame", "is cut short")
+    magic, seq, _, _, stored, _, _, _, _, _, sid, track = FRAME_HEADER.unpack_from(chunk, start)
+    if magic != FRAME_MAGIC or track not in _NUMBERS:
+        raise broken("frame", "has a header that is not one of TGREC version 1")
+    if len(chunk) - head != stored:
+        raise broken(f"frame {seq}", f"has {len(chunk) - head} bytes where its header says {stored}")
+    return sid, track, seq, head
 
 
-def compress(plain: bytes) -> tuple[int, bytes]:
-    """Codec and body: zstd (level 3, checksum) when there is enough to gain by it, the bytes themselves otherwise."""
+def compress(plain: bytes | bytearray) -> tuple[int, bytes]:
+    """Codec and body: zstd (checksum) when there is enough to gain by it, the bytes themselves otherwise.
+
+    What fills frames is packed quickly rather than tightly, since it comes as fast as the disk can take it. Not for
+    several threads at a time: they share the compressors, which hold a megabyte.
+    """
     if len(plain) > _COMPRESS_ABOVE:
-        # A compressor a frame: kept, it would hold a megabyte for each session.
-        packed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(plain)
+        packed = (_QUICK if len(plain) > _BULK else _COMPRESSOR).compress(plain)
         if len(packed) < len(plain):
             return 1, packed
-    return 0, plain
+    return 0, bytes(plain)
 
 
-def seal(key: bytes, preamble: bytes, header: FrameHeader, body: bytes) -> bytes:
-    """The chunk of a frame: ChaCha20-Poly1305 (RFC 8439), everything before the body as associated data."""
-    head = preamble + header.pack()
-    return head + ChaCha20Poly1305(key).encrypt(_nonce(header.seq), body, head)
+def seal(cipher: ChaCha20Poly1305, head: bytes, seq: int, body: bytes) -> bytes:
+    """The chunk of a frame: ChaCha20-Poly1305 (RFC 8439), everything before the body (``head``) as associated data."""
+    return head + cipher.encrypt(_nonce(seq), body, head)
 
 
 def open_sealed(key: bytes, preamble: bytes, header: FrameHeader, stored: bytes) -> bytes:
@@ -167,7 +186,9 @@ def open_sealed(key: bytes, preamble: bytes, header: FrameHeader, stored: bytes)
 
 def frame_hash(chunk: bytes) -> bytes:
     """Leaf hash of a chunk in the track's tree (RFC 6962 section 2.1)."""
-    return hashlib.sha256(b"\x00" + chunk).digest()
+    digest = _LEAF.copy()
+    digest.update(chunk)
+    return digest.digest()
 
 
 def key_id(key: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Where recordings lie: ``rec/<yyyy>/<mm>/<dd>/<sid>.<track>.gwrec`` under a directory, the day taken from the UUIDv7.
 
-The shelf takes chunks from the write-ahead log, in its order, after they are durable there; it runs on the log's writer
-thread and needs no key. Appending a chunk again changes nothing, so recovery simply appends all that the log holds.
+The shelf takes chunks from the write-ahead log, in its order, after they are durable there; it runs under the log
+writer's lock and needs no key. Appending a chunk again changes nothing, so recovery simply appends all that the log
+holds. Appending happens on the event loop: it neither waits for the disk nor reads again what it once has read.
 
 Invariants: nothing is cut off that is not written anew in the same call; a gap is an error; ``sync`` returns when every
 chunk and every new directory entry is on disk. OSError passes through: for the log it is final.
@@ -13,17 +14,19 @@ import contextlib
 import os
 import uuid
 from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tidegate.errors import IntegrityError
 
-from .frame import FILE_HEADER, FRAME_HEADER, JSON_LIMIT, TRACKS, TRAILER, FileHeader, FrameHeader, broken, split
+from .frame import FILE_HEADER, FRAME_HEADER, JSON_LIMIT, TRACKS, TRAILER, FileHeader, FrameHeader, broken, peek
 from .reader import frames
 from .tree import Tree
 
 _NAMES = {number: name for name, number in TRACKS.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PAGE = 4096
 
 
 def place(directory: Path, sid: uuid.UUID, track: str) -> Path:
@@ -38,26 +41,38 @@ def place(directory: Path, sid: uuid.UUID, track: str) -> Path:
 
 
 class Shelf:
-    """Files of recordings under ``directory``, at most ``keep_open`` of them open; used on one thread."""
+    """Files of recordings under ``directory``, at most ``keep_open`` of them open; used by one thread at a time."""
 
     def __init__(self, directory: Path, *, keep_open: int = 64) -> None:
         self._directory = directory
         self._keep_open = keep_open
-        self._files: OrderedDict[tuple[uuid.UUID, int], _File] = OrderedDict()
+        self._files: OrderedDict[tuple[bytes, int], _File] = OrderedDict()
         self._folders: set[Path] = set()
+        self._unsynced: set[Path] = set()
+        self._places: dict[tuple[bytes, int], tuple[int, int]] = {}
+        """Where files that were closed before their trailer go on."""
 
-    def append(self, frame: bytes) -> None:
-        """Put a chunk where it belongs; one that is already there is left alone.
+    def append(self, chunks: Iterable[bytes]) -> None:
+        """Put chunks where they belong; one that is already there is left alone.
 
         Raises IntegrityError for what is no chunk or leaves a gap, OSError when the disk refuses.
         """
-        preamble, header, _ = split(frame)
-        self._file(header.sid, header.track).put(header, len(preamble) + FRAME_HEADER.size, frame)
+        touched: dict[_File, None] = {}
+        for chunk in chunks:
+            sid, track, seq, head = peek(chunk)
+            file = self._file(sid, track)
+            file.put(seq, head, chunk)
+            touched[file] = None
+        for file in touched:
+            file.flush()
 
     def sync(self) -> None:
         """Return when everything appended is on disk."""
         for file in self._files.values():
             file.sync()
+        for path in self._unsynced:
+            _sync(path, os.O_RDONLY | os.O_NOFOLLOW)
+        self._unsynced.clear()
         self._sync_folders()
 
     def find(self, sid: uuid.UUID) -> dict[str, Path]:
@@ -79,32 +94,45 @@ class Shelf:
 
     def close(self) -> None:
         """Sync and close all files."""
-        self._sync_folders()
+        self.sync()
         while self._files:
             self._files.popitem()[1].close()
 
-    def _file(self, sid: uuid.UUID, track: int) -> _File:
-        key = (sid, track)
+    def _file(self, name: bytes, track: int) -> _File:
+        key = (name, track)
         if key in self._files:
             self._files.move_to_end(key)
             return self._files[key]
         if len(self._files) >= self._keep_open:
-            self._files.popitem(last=False)[1].close()
+            self._let_go(*self._files.popitem(last=False))
+        sid = uuid.UUID(bytes=name)
         path = place(self._directory, sid, _NAMES[track])
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # All levels, also those that stood before: a killed process may have made them and never synced them.
         self._folders.update(path.parents[:5])
-        self._files[key] = _File(path, sid, track)
+        self._files[key] = _File(path, sid, track, self._places.pop(key, None))
         return self._files[key]
+
+    def _let_go(self, key: tuple[bytes, int], file: _File) -> None:
+        """Close a file without waiting for the disk."""
+        file.close()
+        if file.dirty:
+            self._unsynced.add(file.path)
+        if file.next <= TRAILER:
+            self._places[key] = (file.next, file.end)
 
     def _sync_folders(self) -> None:
         for folder in self._folders:
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
         self._folders.clear()
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _seal(path: Path) -> tuple[int, str]:
@@ -116,52 +144,79 @@ def _seal(path: Path) -> tuple[int, str]:
 
 
 class _File:
-    """One track's file. ``next`` is the sequence number that fits at ``end``; TRAILER + 1 once the trailer is there."""
+    """One track's file. ``next`` is the sequence number that fits at ``end``; TRAILER + 1 once the trailer is there.
 
-    def __init__(self, path: Path, sid: uuid.UUID, track: int) -> None:
+    ``place`` are these two where they are known. ``dirty``: something was written that is not synced.
+    """
+
+    def __init__(self, path: Path, sid: uuid.UUID, track: int, place: tuple[int, int] | None = None) -> None:
+        self.path = path
         self._sid, self._track = sid, track
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._dirty = False
+        self.dirty = False
+        self._fresh: list[bytes] = []
         self._mark = (0, 0)
-        self.next, self.end = self._walk(TRAILER + 1)
+        self.next, self.end = place or self._walk(TRAILER + 1)
+        self._tail = os.fstat(self._handle).st_size > self.end
 
-    def put(self, header: FrameHeader, head: int, chunk: bytes) -> None:
-        """Write ``chunk``, whose body starts at ``head``, unless these very bytes are in its place."""
-        trailer = header.seq == TRAILER
-        if header.seq > self.next and not trailer:
-            raise self._wrong(f"{header.name} comes where frame {self.next} is missing")
-        fresh = header.seq == self.next or (trailer and self.next < TRAILER)
-        at = self.end if fresh else self._find(header.seq)
-        if (head > FRAME_HEADER.size) != (at == 0):
-            raise self._wrong(f"{header.name} has a file header where none belongs, or none where one does")
-        if fresh:
-            self._write(chunk, at)
-            os.ftruncate(self._handle, at + len(chunk))
-            self.next, self.end = header.seq + 1, at + len(chunk)
+    def put(self, seq: int, head: int, chunk: bytes) -> None:
+        """Take ``chunk``, whose body starts at ``head``, unless these very bytes are in its place; see ``flush``."""
+        trailer = seq == TRAILER
+        if seq > self.next and not trailer:
+            raise self._wrong(f"frame {seq} comes where frame {self.next} is missing")
+        fresh = seq == self.next or (trailer and self.next < TRAILER)
+        if not fresh:
+            self._again(seq, head, chunk)
             return
+        self._well_placed(seq, head, self.end)
+        self._fresh.append(chunk)
+        self.next, self.end = seq + 1, self.end + len(chunk)
+
+    def flush(self) -> None:
+        """Write what was taken, and cut off what a crash left behind it."""
+        if self._fresh:
+            data = b"".join(self._fresh)
+            self._fresh.clear()
+            self._write(data, self.end - len(data))
+            if self._tail:
+                os.ftruncate(self._handle, self.end)
+                self._tail = False
+
+    def _again(self, seq: int, head: int, chunk: bytes) -> None:
+        """A chunk that was there before a crash: write it anew where it differs."""
+        self.flush()
+        at = self._find(seq)
+        self._well_placed(seq, head, at)
         found = os.pread(self._handle, len(chunk), at)
         if found[:head] != chunk[:head]:
-            raise self._wrong(f"another {header.name} is there already")
+            raise self._wrong(f"another frame {seq} is there already")
         if found != chunk:
             self._write(chunk, at)
-        if trailer:
+        if seq == TRAILER:
             os.ftruncate(self._handle, at + len(chunk))
 
+    def _well_placed(self, seq: int, head: int, at: int) -> None:
+        if (head > FRAME_HEADER.size) != (at == 0):
+            raise self._wrong(f"frame {seq} has a file header where none belongs, or none where one does")
+
     def sync(self) -> None:
-        """Return when what was written is on disk."""
-        if self._dirty:
+        """Return when what was written is on disk, and leave the memory that held it to what is written next."""
+        if self.dirty:
             os.fsync(self._handle)
-            self._dirty = False
+            self.dirty = False
+            whole = self.end - self.end % _PAGE
+            if whole:  # the last page stays: the next write goes on in it
+                os.posix_fadvise(self._handle, 0, whole, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
-        """Sync and close."""
+        """Write what was taken and close."""
         try:
-            self.sync()
+            self.flush()
         finally:
             os.close(self._handle)
 
     def _write(self, chunk: bytes, at: int) -> None:
-        self._dirty = True
+        self.dirty = True
         view = memoryview(chunk)
         while view:
             written = os.pwrite(self._handle, view, at)

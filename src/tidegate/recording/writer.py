@@ -2,7 +2,7 @@
 
 What the agent sent and was given is on the track ``agent``; what the upstream was sent and gave on ``upstream``, which
 only auditors can open. Where nothing was rewritten the upstream track refers to the agent track, so that it costs
-almost nothing.
+almost nothing; also where chunks begin and end within messages, of which the agent is given whole ones only.
 
 Invariants: a track holds at most 128 KiB of plain bytes in memory; a reference never reaches the log before the bytes
 it refers to; a sequence number is spent before its frame is written, so a failed write can never use a nonce twice.
@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 
 import orjson
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from tidegate.clock import Clock
 from tidegate.errors import LogFailure
@@ -28,9 +29,9 @@ from .frame import (
     TRACKS,
     TRAILER,
     FileHeader,
-    FrameHeader,
     compress,
     frame_hash,
+    frame_header,
     key_id,
     redaction_hash,
     seal,
@@ -43,6 +44,18 @@ BYTES, EVENT, SAME, REDACTED = 0, 5, 6, 7
 EVENT_LIMIT = 64 * 1024
 """Most bytes of an event's JSON."""
 
+WHOLE = 16 * 1024
+"""Bytes up to which a record is not cut in two to fill a frame."""
+
+SHARED = 4096
+"""Bytes from which on it is worth looking for what both tracks have in common when they are not the same."""
+
+_PROBE = 32
+"""Bytes by which its place is found."""
+
+_NEAR = 16 * 1024
+"""Bytes of a message in whose rest it is looked for."""
+
 _RESERVE = RECORD_HEADER.size + REDACTION.size
 _RECORDS_LIMIT = 0xFFFF
 
@@ -50,8 +63,8 @@ _RECORDS_LIMIT = 0xFFFF
 class Recorder:
     """One per session, synchronous, used on one thread.
 
-    ``keys`` maps ``agent`` and ``upstream`` to 32 bytes each. ``write`` takes a finished chunk and returns when the
-    kernel has it. Every method raises what ``write`` raises (LogFailure), after which the recorder is of no more use.
+    ``keys`` maps ``agent`` and ``upstream`` to 32 bytes each. ``write`` takes a finished chunk and its hash. Every
+    method raises what ``write`` raises (LogFailure), after which the recorder is of no more use.
     """
 
     def __init__(
@@ -60,7 +73,7 @@ class Recorder:
         *,
         header: Mapping[str, Json],
         keys: Mapping[str, bytes],
-        write: Callable[[bytes], None],
+        write: Callable[[bytes, bytes], None],
         clock: Clock,
     ) -> None:
         self._clock = clock
@@ -75,14 +88,18 @@ class Recorder:
         self._agent, self._upstream = track("agent"), track("upstream")
         self._upstream.first = self._agent.close_frame
         self._rewritten = False
+        self._late = 0
+        """Bytes at the end of what came last that the agent has not been given yet."""
 
     def request(self, raw: bytes, forwarded: bytes) -> None:
         """What the agent sent, and what of it went upstream (nothing if it was refused)."""
-        self._pair(raw, forwarded, agent_direction=0, upstream_direction=1)
+        self._pair(raw, forwarded, 0 if raw == forwarded else None, 0, 1)
 
     def response(self, received: bytes, delivered: bytes) -> None:
         """What the upstream sent, and what the agent was given."""
-        self._pair(delivered, received, agent_direction=3, upstream_direction=2)
+        at = self._common(received, delivered)
+        self._late = 0 if at is None else at + len(received) - len(delivered)
+        self._pair(delivered, received, at, 3, 2)
 
     def redacted(self, direction: int, data: bytes, reason: int) -> None:
         """In place of a credential: its length and a salted hash, on the track of ``direction``."""
@@ -98,7 +115,7 @@ class Recorder:
         self._agent.put(4, EVENT, text, self._now())
 
     def flush(self) -> None:
-        """Close open frames: every byte so far has been written.
+        """Close open frames: every byte so far has been handed to ``write``.
 
         References of the upstream track to the agent track hold no bytes of their own and may wait for ``seals``.
         """
@@ -131,31 +148,49 @@ class Recorder:
     def _now(self) -> int:
         return max(0, self._clock.monotonic() - self._origin)
 
-    def _pair(self, seen: bytes, behind: bytes, *, agent_direction: int, upstream_direction: int) -> None:
-        now, same = self._now(), seen == behind
-        pieces = self._agent.put_bytes(agent_direction, seen, now)
-        if not same:
+    def _common(self, received: bytes, delivered: bytes) -> int | None:
+        """From where on ``delivered`` is what ``received`` begins with; before that stands what came earlier."""
+        if received == delivered:
+            return 0
+        if len(delivered) >= SHARED:
+            probe = received[:_PROBE]
+            for at in (self._late, delivered.find(probe, 0, _NEAR)):
+                if at >= 0 and delivered.startswith(probe, at) and received.startswith(delivered[at:]):
+                    return at
+        return None
+
+    def _pair(self, seen: bytes, behind: bytes, at: int | None, direction: int, upstream_direction: int) -> None:
+        """Record both sides; from ``at`` on, ``seen`` is what ``behind`` begins with."""
+        now, rest = self._now(), behind
+        pieces = self._agent.put_bytes(direction, seen, now)
+        if at is not None:
+            rest = behind[len(seen) - at :]
+            for offset, size in pieces:
+                skipped = min(at, size)
+                at -= skipped
+                if skipped < size:
+                    place = REFERENCE.pack(offset + skipped, size - skipped)
+                    self._upstream.put(upstream_direction, SAME, place, now, moved=size - skipped)
+        if at is None or rest:
             self._rewritten = True
-            self._upstream.put_bytes(upstream_direction, behind, now)
-            return
-        for offset, size in pieces:
-            self._upstream.put(upstream_direction, SAME, REFERENCE.pack(offset, size), now, moved=size)
+            self._upstream.put_bytes(upstream_direction, rest, now)
 
 
 class _Track:
     """One file's worth of frames. ``first`` is called before a frame closes."""
 
-    def __init__(self, number: int, file: FileHeader, key: bytes, write: Callable[[bytes], None]) -> None:
+    def __init__(self, number: int, file: FileHeader, key: bytes, write: Callable[[bytes, bytes], None]) -> None:
+        self.first: Callable[[], None] | None = None
         self.seq = 0
         self.key = key
-        self.first: Callable[[], None] = lambda: None
-        self._number, self._file, self._write = number, file, write
+        self._number, self._sid, self._write = number, file.sid.bytes, write
+        self._cipher = ChaCha20Poly1305(key)
         self._preamble = file.pack()
         self._tree = Tree()
         self._start = 0
         self._open = bytearray()
         self._records = 0
-        self._times = (0, 0)
+        self._began = self._ended = 0
         self._moved = [0] * 5
         self._closed = False
 
@@ -169,7 +204,14 @@ class _Track:
         return self._tree.size, self._tree.root()
 
     def put_bytes(self, direction: int, data: bytes, now: int) -> list[tuple[int, int]]:
-        """Record ``data``, cut where frames end; plain offset and length of each piece."""
+        """Record ``data``, cut where frames end if it is long; plain offset and length of each piece."""
+        size = len(data)
+        if 0 < size <= WHOLE:
+            if len(self._open) + RECORD_HEADER.size + size > PLAIN_LIMIT:
+                self.close_frame()
+            place = (self.offset + RECORD_HEADER.size, size)
+            self.put(direction, BYTES, data, now, moved=size)
+            return [place]
         view, pieces = memoryview(data), []
         while view:
             piece = view[: PLAIN_LIMIT - len(self._open) - RECORD_HEADER.size]
@@ -184,7 +226,9 @@ class _Track:
             raise ValueError("the recorder is closed")
         if len(self._open) + RECORD_HEADER.size + len(payload) > PLAIN_LIMIT:
             self.close_frame()
-        self._times = (self._times[0] if self._records else now, now)
+        if not self._records:
+            self._began = now
+        self._ended = now
         self._open += RECORD_HEADER.pack(direction, kind, 0, len(payload), now)
         self._open += payload
         self._records += 1
@@ -194,33 +238,47 @@ class _Track:
 
     def close_frame(self) -> None:
         """Seal what is open and write it; nothing if nothing is open."""
-        self.first()
+        if self.first is not None:
+            self.first()
         if not self._records:
             return
         if self.seq == TRAILER:
             raise LogFailure("the recording is full", hint="End the session and open a new one.")
-        plain, seq, records = bytes(self._open), self.seq, self._records
+        plain, seq, records = self._open, self.seq, self._records
         self.seq += 1
-        self._open.clear()
+        self._open = bytearray()
         self._records = 0
-        chunk = self._chunk(seq, plain, *compress(plain), records)
+        codec, body = compress(plain)
+        chunk = self._chunk(seq, len(plain), codec, body, records)
         self._start += len(plain)
-        self._tree.append(frame_hash(chunk))
-        self._write(chunk)
+        digest = frame_hash(chunk)
+        self._tree.append(digest)
+        self._write(chunk, digest)
 
     def close(self, reason: str, now: int) -> None:
         """Write the trailer: counts, root and reason."""
         if self._closed:
             raise ValueError("the recorder is closed")
         self._closed = True
-        self._times = (now, now)
+        self._began = self._ended = now
         frames, root = self.seal()
         body = {"frames": frames, "bytes_dir": self._moved[:4], "root": root, "reason": reason}
         plain = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-        self._write(self._chunk(TRAILER, plain, 0, plain, 0))
+        chunk = self._chunk(TRAILER, len(plain), 0, plain, 0)
+        self._write(chunk, frame_hash(chunk))
 
-    def _chunk(self, seq: int, plain: bytes, codec: int, body: bytes, records: int) -> bytes:
-        place = (seq, self._start, len(plain), len(body) + TAG, *self._times)
-        header = FrameHeader(*place, codec, records, self._file.sid, self._number)
+    def _chunk(self, seq: int, size: int, codec: int, body: bytes, records: int) -> bytes:
+        head = frame_header(
+            seq,
+            self._start,
+            size,
+            len(body) + TAG,
+            self._began,
+            self._ended,
+            codec,
+            records,
+            self._sid,
+            self._number,
+        )
         preamble, self._preamble = self._preamble, b""
-        return seal(self.key, preamble, header, body)
+        return seal(self._cipher, preamble + head, seq, body)

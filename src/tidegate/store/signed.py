@@ -1,11 +1,13 @@
 """Rows that carry a signature: what was written by this gateway can be told from what was put into the file.
 
-The signature covers the table's name and every stored column, so a row cannot be changed, nor moved to another table.
-It does not keep an older version of the same row from coming back; the row's ``leaf`` does, for whoever reads the log.
+The signature covers the table's name and every stored column but copies to sort by, so a row cannot be changed, nor
+moved to another table. It does not keep an older version of the same row from coming back; the row's ``leaf`` does, for
+whoever reads the log.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -51,4 +53,16 @@ def verified(table: Table, stored: Values, signer: Signer) -> dict[str, Any]:
 
 
 def _canonical(table: Table, values: Values) -> bytes:
-    return orjson.dumps({"table": table.name, "row": dict(values)}, option=orjson.OPT_SORT_KEYS)
+    row = {name: value for name, value in values.items() if _covered(table.c[name].info, value)}
+    return orjson.dumps({"table": table.name, "row": row}, default=_text, option=orjson.OPT_SORT_KEYS)
+
+
+def _covered(info: Mapping[str, Any], value: object) -> bool:
+    """A column that came later is left out while it holds its default, so that older rows keep their signature."""
+    return info.get("signed", True) is True and ("default" not in info or info["default"] != value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"a column holds {type(value).__name__}")

@@ -7,6 +7,7 @@ a browser that resolves its own name to a loopback address still sends its own n
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,9 @@ BODY_LIMIT = 64 * 1024
 PATIENCE = 10
 """Seconds that a request may take to arrive: places are few, and who waits must not keep others out."""
 
+_HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?")
+
+# For what does not say otherwise, as pages and their static files do.
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -97,17 +101,20 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _host(value: bytes) -> str:
-    """The name in a Host header, without port; IPv6 literals keep their brackets (RFC 9110 section 7.2)."""
-    text = value.decode("latin-1").lower()
-    if text.startswith("["):
-        return text[: text.find("]") + 1]
-    return text.partition(":")[0]
+    """The name in a Host header, without port; IPv6 literals keep their brackets (RFC 9110 section 7.2).
+
+    Empty for what is not written so: others read the header too, and must not find another name in it.
+    """
+    found = _HOST.fullmatch(value.decode("latin-1").lower())
+    return found[1] if found else ""
 
 
 def _hardened(send: Send) -> Send:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            own = list(message.get("headers", ()))
+            named = {name.lower() for name, _ in own}
+            message = {**message, "headers": own + [each for each in _HEADERS if each[0] not in named]}
         await send(message)
 
     return wrapped

@@ -31,7 +31,7 @@ class Openings:
 
     def text(self, leaf: Mapping[str, Any], compartment: str) -> str:
         """One compartment as text. Raises IntegrityError or ConfigError when it does not open to what the leaf says."""
-        salt, plaintext = self._vault(leaf).opening(leaf["i"], compartment)
+        salt, plaintext = self._vault(leaf).opening(_place(leaf, compartment), compartment)
         if not check_opening(leaf["c"][compartment], salt, plaintext):
             raise IntegrityError(
                 f"What is sealed as {compartment} of leaf {leaf['i']} is not what the leaf commits to."
@@ -44,3 +44,9 @@ class Openings:
         if sid not in self._vaults:
             self._vaults[sid] = open_vault(self._directory, sid, self._identity)
         return self._vaults[sid]
+
+
+def _place(leaf: Mapping[str, Any], compartment: str) -> int:
+    """The leaf under whose index a compartment is sealed: facts that several intents rest on are sealed once."""
+    own: int = leaf["i"]
+    return int(leaf["dec"].get("at", own)) if compartment == "dec" and "dec" in leaf else own

@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Items a page at most.")]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the page before.")]
+Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the page before.")]
 
 
 def place(cursor: str | None) -> int | None:
@@ -27,6 +27,12 @@ def place(cursor: str | None) -> int | None:
             "This is not a cursor of this list.", code="request.cursor", hint="Leave it out to start anew."
         )
     return int(cursor)
+
+
+def places(cursor: str | None) -> dict[int, int]:
+    """The places in a cursor over several logs: ``LOG.PLACE-LOG.PLACE``. Raises AgentError."""
+    pairs = (part.partition(".") for part in cursor.split("-")) if cursor else ()
+    return {place(number) or 0: place(index) or 0 for number, _, index in pairs}
 
 
 def page(rows: Iterable[R], key: Callable[[R], int], show: Callable[[R], T], limit: int, cursor: str | None) -> Page[T]:

@@ -6,6 +6,7 @@ gateway: its text is logged for operators and never sent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
@@ -17,16 +18,38 @@ from starlette.exceptions import HTTPException
 from tidegate.errors import AgentError, LogFailure, Refused, ResourceError, TidegateError
 
 MEDIA_TYPE = "application/problem+json"
-_UNAUTHENTICATED = ("token.", "auth.", "identity.", "code.")
+_UNAUTHENTICATED = ("token.", "auth.", "identity.", "code.", "stepup.", "notice.signature")
+_CHALLENGE = 'Bearer realm="tidegate"'
 _logger = structlog.get_logger()
 
 
-def problem(status: int, code: str, detail: str, *, hint: str = "", rule: str = "") -> Response:
-    """A problem details response; empty members are left out."""
-    body: dict[str, str | int] = {"title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    body |= {name: value for name, value in (("hint", hint), ("rule", rule)) if value}
-    headers = {"WWW-Authenticate": 'Bearer realm="tidegate"'} if status == HTTPStatus.UNAUTHORIZED else None
-    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    hint: str = "",
+    rule: str = "",
+    error: str = "",
+    details: Mapping[str, object] | None = None,
+) -> Response:
+    """A problem details response; empty members are left out, ``details`` are members of their own (section 3.2).
+
+    ``error`` is another standard's name for it.
+    """
+    body: dict[str, object] = {**(details or {}), "title": HTTPStatus(status).phrase, "status": status, "code": code}
+    body |= {"detail": detail} | {
+        name: value for name, value in (("hint", hint), ("rule", rule), ("error", error)) if value
+    }
+    return Response(orjson.dumps(body), status, _headers(status, code, body), MEDIA_TYPE)
+
+
+def _headers(status: int, code: str, body: Mapping[str, object]) -> dict[str, str]:
+    if status == HTTPStatus.UNAUTHORIZED:
+        # RFC 9470: who calls is known, but must prove once more that they are there.
+        more = ', error="insufficient_user_authentication"' if code.startswith("stepup.") else ""
+        return {"WWW-Authenticate": _CHALLENGE + more}
+    return {"Retry-After": str(body["retry_after"])} if "retry_after" in body else {}
 
 
 def status_of(error: TidegateError) -> int:
@@ -35,6 +58,8 @@ def status_of(error: TidegateError) -> int:
         return HTTPStatus.NOT_FOUND
     if isinstance(error, Refused):
         return HTTPStatus.CONFLICT if error.code.endswith((".decided", ".taken")) else HTTPStatus.FORBIDDEN
+    if isinstance(error, AgentError) and error.code.endswith((".slowed", ".busy")):
+        return HTTPStatus.TOO_MANY_REQUESTS if error.code.endswith(".slowed") else HTTPStatus.SERVICE_UNAVAILABLE
     if isinstance(error, AgentError):
         return HTTPStatus.UNAUTHORIZED if error.code.startswith(_UNAUTHENTICATED) else HTTPStatus.BAD_REQUEST
     if isinstance(error, LogFailure):
@@ -53,7 +78,8 @@ def install(api: FastAPI) -> None:
 async def _known(_request: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
     rule = error.rule if isinstance(error, Refused) else ""
-    return problem(status_of(error), error.code, error.message, hint=error.hint, rule=rule)
+    details = error.details if isinstance(error, AgentError) else {}
+    return problem(status_of(error), error.code, error.message, hint=error.hint, rule=rule, details=details)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -29,12 +29,13 @@ async def listing(
     at: Services, by: By, state: Literal["live", "all"] = "all", limit: Limit = 50, cursor: Cursor = None
 ) -> Page[SessionShown]:
     """List sessions, newest first."""
-    live = {view.sid: view for view in at.sessions.live() if _sees(at, by.identity, view.identity.person.subject)}
+    live = {view.sid: view for view in await at.sessions.live() if _sees(at, by.identity, view.identity.person.subject)}
     views = [_of_live(view) for view in live.values() if cursor is None]
     if state == "live":
         return Page(items=sorted(views, key=lambda view: view.started, reverse=True))
     rows, more = await _rows(at, by.identity, limit, place(cursor))
-    views += [_of_row(row) for row in rows if row.sid not in live]
+    over = [row for row in rows if row.sid not in live]
+    views += await asyncio.to_thread(lambda: [_of_row(at, row) for row in over])
     return Page(items=sorted(views, key=lambda view: view.started, reverse=True), next=more)
 
 
@@ -50,7 +51,7 @@ async def replay(at: Services, by: By, sid: str, limit: Limit = 100, cursor: Cur
     """Replay a session from the log, oldest operation first. That somebody looked is logged before a byte is sent."""
     view, _ = await _find(at, by.identity, sid)
     at.log.append("replay.opened", {"of_sid": sid, "by": by.identity.person.subject})
-    await at.log.sync()
+    await at.log.settled()
     return await timeline(at, view, place(cursor) or 0, limit)
 
 
@@ -66,7 +67,7 @@ async def kill(at: Services, by: By, sid: str, body: Answer) -> SessionShown:
 
 async def _find(at: ApiServices, by: Identity, sid: str) -> tuple[SessionShown, str]:
     """The session and its person's subject. Raises Refused ``session.unknown`` also for what the caller may not see."""
-    for view in at.sessions.live():
+    for view in await at.sessions.live():
         if view.sid == sid and _sees(at, by, view.identity.person.subject):
             return _of_live(view), view.identity.person.subject
     row = await asyncio.to_thread(at.store.session, sid)
@@ -74,7 +75,7 @@ async def _find(at: ApiServices, by: Identity, sid: str) -> tuple[SessionShown, 
         raise Refused(
             "There is no such session that you may see.", code="session.unknown", hint="See: tidegate sessions ls"
         )
-    return _of_row(row), row.subjects[0]
+    return await asyncio.to_thread(_of_row, at, row), row.subjects[0]
 
 
 async def _rows(at: ApiServices, by: Identity, limit: int, before: int | None) -> tuple[list[SessionRow], str | None]:
@@ -100,13 +101,14 @@ def _of_live(view: SessionView) -> SessionShown:
     counts = {name: value for name, value in asdict(view).items() if name in _COUNTS}
     return SessionShown(
         sid=view.sid, state=view.state, title=safe(view.identity.title), resource=view.resource,
-        started=view.started, ended=None, reason="", **counts,
+        started=view.started, ended=None, reason="", worker=view.worker, **counts,
     )  # fmt: skip
 
 
-def _of_row(row: SessionRow) -> SessionShown:
+def _of_row(at: ApiServices, row: SessionRow) -> SessionShown:
     counts = {name: getattr(row, name) for name in _COUNTS}
     return SessionShown(
         sid=row.sid, state="ended", title=safe(row.title), resource=row.resource,
-        started=row.started, ended=row.ended, reason=safe(row.reason), **counts,
+        started=row.started, ended=row.ended, reason=safe(row.reason),
+        worker=at.logs.worker_of(row.sid), **counts,
     )  # fmt: skip

@@ -13,9 +13,10 @@ from typing import Any
 
 import orjson
 
+from tidegate.audit.library import Reader
 from tidegate.errors import TidegateError
 
-from .leaves import of_session
+from .leaves import of_approvals, of_session
 from .openings import Openings
 from .services import ApiServices
 from .shapes import ApprovalFact, OperationShown, OutcomeShown, Replay, SessionShown
@@ -27,16 +28,17 @@ _ERASED = "[not readable]"
 
 async def timeline(at: ApiServices, session: SessionShown, after: int, limit: int) -> Replay:
     """``limit`` operations of ``session`` after leaf ``after``; reads the log and opens statements in a thread."""
-    return await asyncio.to_thread(_tell, at, session, after, limit)
+    log = await at.logs.of_session(session.sid)
+    return await asyncio.to_thread(_tell, at, log, session, after, limit)
 
 
-def _tell(at: ApiServices, session: SessionShown, after: int, limit: int) -> Replay:
-    leaves = of_session(at.log, session.sid, session.started)
+def _tell(at: ApiServices, log: Reader, session: SessionShown, after: int, limit: int) -> Replay:
+    leaves = of_session(log, session.sid, session.started)
     names = {row.subject: row.name for row in at.store.identities()}
-    openings = Openings(at.log.directory, at.replay_identity)
+    openings = Openings(log.directory, at.replay_identity)
     unread = _gaps(leaves)
     outcomes = {leaf["of"]: leaf for leaf in leaves if leaf["k"] == "op.outcome"}
-    approvals = _approvals(leaves, names)
+    approvals = _approvals(at, leaves, session, names)
     intents = [leaf for leaf in leaves if leaf["k"] == "op.intent" and leaf["i"] > after]
     told = intents[:limit]
     operations = [_operation(leaf, outcomes.get(leaf["i"]), approvals, openings, unread) for leaf in told]
@@ -96,12 +98,16 @@ def _masked(counts: Mapping[str, int] | Sequence[Mapping[str, Any]]) -> dict[str
     return {safe(each["col"]): each["n"] for each in counts}
 
 
-def _approvals(leaves: Sequence[Leaf], names: Mapping[str, str]) -> list[tuple[frozenset[int], ApprovalFact]]:
-    """What happened to approvals, each with the intents it is about."""
-    about = {leaf["ap"]: frozenset(leaf["of"]) for leaf in leaves if leaf["k"] == "approval.requested"}
+def _approvals(
+    at: ApiServices, leaves: Sequence[Leaf], session: SessionShown, names: Mapping[str, str]
+) -> list[tuple[frozenset[int], ApprovalFact]]:
+    """What happened to approvals, by the gateway's own log, each with the intents of this session that it is about."""
+    about = {leaf["ap"]: frozenset(leaf["of"]) for leaf in leaves if leaf["k"] == "op.held"}
+    rows = [at.store.approval(id) for id in about]
+    began = min([session.started, *(row.asked for row in rows if row is not None)])
     return [
         (
-            about.get(leaf["ap"], frozenset()),
+            about[leaf["ap"]],
             ApprovalFact(
                 id=leaf["ap"],
                 what=leaf["k"].removeprefix("approval."),
@@ -109,8 +115,7 @@ def _approvals(leaves: Sequence[Leaf], names: Mapping[str, str]) -> list[tuple[f
                 at=leaf["t"],
             ),
         )
-        for leaf in leaves
-        if leaf["k"].startswith("approval.")
+        for leaf in of_approvals(at.log, about, began)
     ]
 
 

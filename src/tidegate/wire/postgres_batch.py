@@ -8,143 +8,177 @@ gets a Describe of the gateway's own, so that masks always know the columns of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tidegate.model.operation import STREAMED, Facts, Operation, Request, Verb
+from tidegate.model.operation import STREAMED, Operation, Request
 
 from . import postgres_messages as pg
+from ._frames import HEADER
 from .postgres_exchange import Expected, Kind, undo
-from .postgres_names import Change, Names, Portal, Statement
-
-Classify = Callable[[str], tuple[Facts, ...]]
-
-
-def facts_of(classify: Classify, text: str) -> Facts:
-    """Facts of a text that must be one statement."""
-    facts = classify(text)
-    if len(facts) == 1:
-        return facts[0]
-    if not facts:
-        return Facts(Verb.SESSION, "empty", text, effect=False)
-    return Facts(Verb.UNKNOWN, "several statements in one Parse", text, reason="the text holds several statements")
+from .postgres_named import facts_of, runs
+from .postgres_names import Change, Names, Portal, Statement, made_of
 
 
 class Batch:
-    """Takes a part's messages one by one; ``add`` gives False while a name is unsettled, and the part must wait."""
+    """Takes the messages in ``raw`` one by one; ``add`` gives False while a name is unsettled: the part must wait."""
 
-    def __init__(self, names: Names, classify: Classify, number: int) -> None:
+    def __init__(self, names: Names, number: int, raw: bytes) -> None:
         self.expected: list[Expected] = []
         self._names = names
-        self._classify = classify
         self._number = number
+        self._raw = raw
+        self._copied = 0
         self._pieces: list[bytes] = []
-        self._prepared: list[tuple[Expected, Statement, bytes]] = []
+        self._prepared: list[tuple[Expected, Statement, Operation]] = []
         self._ran: set[Statement] = set()
-        self._judged: list[Operation] = []
-        self._permitted: set[Operation] = set()
-        self._take: dict[int, Callable[[bytes], bool]] = {
-            pg.PARSE: self._parse,
-            pg.BIND: self._bind,
-            pg.DESCRIBE: self._describe,
-            pg.EXECUTE: self._execute,
-            pg.CLOSE: self._close,
-            pg.SYNC: self._sync,
-            pg.FLUSH: lambda _: True,
-        }
+        self._streamed: Operation | None = None
+        self._permitted: Operation | None = None
 
-    def add(self, raw: bytes) -> bool:
-        """Take in one message. Raises AgentError if it is malformed."""
-        taken = self._take[raw[0]](raw[5:])
-        self._pieces.append(raw)
-        return taken
+    def add(self, at: int, end: int) -> bool:
+        """Take in the message at ``at``. Raises AgentError if it is malformed."""
+        tag = self._raw[at]
+        if tag == pg.BIND:
+            return self._bind(at, end)
+        if tag == pg.EXECUTE:
+            return self._execute(at, end)
+        if tag == pg.DESCRIBE:
+            return self._describe(at, end)
+        if tag == pg.SYNC:
+            self._expect(Kind.SYNC)
+        elif tag == pg.PARSE:
+            return self._parse(at, end)
+        elif tag == pg.CLOSE:
+            portal, name = pg.target(self._raw, at + HEADER, end)
+            self._expect(Kind.CLOSE, None, self._names.close(portal, name))
+        return True
 
-    def add_head(self, raw: bytes) -> bool:
+    def full(self, at: int) -> bool:
+        """Whether the message at ``at`` begins another part: what runs under an earlier permit is not judged again."""
+        if self._permitted is None:
+            return False
+        tag = self._raw[at]
+        return tag == pg.PARSE or tag == pg.BIND or tag == pg.EXECUTE
+
+    def add_head(self) -> bool:
         """Take in the head of a Bind that is too large to hold; what it is bound for is judged now."""
-        portal, source, _ = pg.bind_names(raw[5:])
+        portal, source, _ = pg.bind_names(self._raw, HEADER, len(self._raw))
         statement = self._names.statement(source, self._number)
         if statement is None:
             return False
-        operation = Operation(statement.facts, STREAMED)
+        self._hand_over(0, source, statement)
+        operation = self._streamed = Operation(statement.facts, STREAMED)
         bound = Portal(statement, self._number, judged=operation)
-        self._expect(Kind.BIND, portal=bound, change=self._names.bind(portal, bound))
-        self._judged.append(operation)
-        self._pieces.append(raw)
+        self._expect(Kind.BIND, bound, self._names.bind(portal, bound))
         return True
 
     def request(self, raw: bytes) -> Request:
         """The part as a request; ``raw`` are its bytes as the agent sent them. Called once."""
-        for expected, statement, parameters in self._prepared:
+        for expected, statement, operation in self._prepared:
             if statement not in self._ran:
                 self._ran.add(statement)
-                expected.operations.append(Operation(statement.facts, parameters, "prepare"))
-        asked = [operation for expected in self.expected for operation in expected.operations]
-        operations = (*self._judged, *(operation for operation in asked if operation not in self._permitted))
-        return Request(raw, operations, continues=bool(self._permitted) and not operations)
+                expected.operations.append(operation)
+        operations = [] if self._streamed is None else [self._streamed]
+        for expected in self.expected:
+            for operation in expected.operations:
+                if operation is not self._permitted:
+                    operations.append(operation)
+        continues = self._permitted is not None and not operations
+        return Request(raw, tuple(operations), continues=continues, divisible=True, headed=True)
 
-    def written(self) -> bytes:
-        """What goes upstream: the messages and the gateway's own Describes."""
-        return b"".join(self._pieces)
+    def written(self, end: int) -> bytes:
+        """What goes upstream of the messages up to ``end``: these and the gateway's own."""
+        rest = self._raw if not self._copied and end == len(self._raw) else self._raw[self._copied : end]
+        if not self._pieces:
+            return rest
+        return b"".join((*self._pieces, rest))
 
     def undo(self) -> None:
         """Nothing of it happened."""
         undo(self.expected)
 
-    def _parse(self, body: bytes) -> bool:
-        name, text = pg.parse_parts(body)
-        statement = Statement(facts_of(self._classify, text), self._number)
-        expected = self._expect(Kind.PARSE, change=self._names.prepare(name, statement))
-        self._prepared.append((expected, statement, b""))
+    def _parse(self, at: int, end: int) -> bool:
+        name, text, types = pg.parse_parts(self._raw, at + HEADER, end)
+        statement = made_of(facts_of(self._names.classify, text), self._number, self._raw[at:end], types)
+        operation = self._asked(statement, b"", "prepare")
+        if operation is None:
+            return False
+        expected = self._expect(Kind.PARSE, None, self._names.prepare(name, statement))
+        self._prepared.append((expected, statement, operation))
         return True
 
-    def _bind(self, body: bytes) -> bool:
-        name, source, parameters = pg.bind_parts(body)
+    def _bind(self, at: int, end: int) -> bool:
+        name, source, parameters = pg.bind_parts(self._raw, at + HEADER, end)
         statement = self._names.statement(source, self._number)
         if statement is None:
             return False
+        if self._names.loose:
+            self._hand_over(at, source, statement)
+        operation = self._asked(statement, parameters, "prepare")
+        if operation is None:
+            return False
         portal = Portal(statement, self._number, parameters)
-        expected = self._expect(Kind.BIND, portal=portal, change=self._names.bind(name, portal))
-        self._prepared.append((expected, statement, parameters))
+        expected = self._expect(Kind.BIND, portal, self._names.bind(name, portal))
+        self._prepared.append((expected, statement, operation))
         return True
 
-    def _describe(self, body: bytes) -> bool:
-        kind, name = pg.target(body)
-        if kind == "S":
+    def _describe(self, at: int, end: int) -> bool:
+        of_portal, name = pg.target(self._raw, at + HEADER, end)
+        if not of_portal:
             self._expect(Kind.DESCRIBE)
             return True
         portal = self._names.portal(name, self._number)
         if portal is None:
             return False
         portal.described = True
-        self._expect(Kind.DESCRIBE, portal=portal)
+        self._expect(Kind.DESCRIBE, portal)
         return True
 
-    def _execute(self, body: bytes) -> bool:
-        name = pg.execute_portal(body)
+    def _execute(self, at: int, end: int) -> bool:
+        name, portioned = pg.execute_parts(self._raw, at + HEADER, end)
         portal = self._names.portal(name, self._number)
         if portal is None:
             return False
         if not portal.described:
             portal.described = True
-            self._expect(Kind.DESCRIBE, portal=portal).hidden = True
-            self._pieces.append(pg.describe_portal(name))
-        operation = portal.judged or Operation(portal.statement.facts, portal.parameters)
+            self._expect(Kind.DESCRIBE, portal).hidden = True
+            self._insert(at, pg.describe_portal(name))
+        statement = portal.statement
+        operation = portal.judged or self._asked(statement, portal.parameters, "execute")
+        if operation is None:
+            return False
         if portal.judged is not None:
             portal.judged = None
-            self._permitted.add(operation)
-        self._expect(Kind.EXECUTE, portal=portal).operations.append(operation)
-        self._ran.add(portal.statement)
-        self._names.ran(portal.statement.facts)
+            self._permitted = operation
+        if operation.given is None:
+            operation.given = portal.counted() if portioned else portal.given
+        expected = self._expect(Kind.EXECUTE, portal)
+        expected.operations.append(operation)
+        self._ran.add(statement)
+        if not statement.plain:
+            ran = operation.facts if runs(statement.facts) else statement.facts
+            expected.change = self._names.ran(ran, self._number)
         return True
 
-    def _close(self, body: bytes) -> bool:
-        self._expect(Kind.CLOSE, change=self._names.close(*pg.target(body)))
-        return True
+    def _hand_over(self, at: int, name: str, statement: Statement) -> None:
+        """Where code may have given the name another meaning, make it mean again what was judged."""
+        if self._names.loose and name and statement.parse:
+            self._insert(at, pg.close_statement(name) + statement.parse)
+            self._expect(Kind.CLOSE).hidden = True
+            self._expect(Kind.PARSE).hidden = True
 
-    def _sync(self, _body: bytes) -> bool:
-        self._expect(Kind.SYNC)
-        return True
+    def _insert(self, at: int, message: bytes) -> None:
+        """Put a message of the gateway's own before the one at ``at``."""
+        self._pieces += (self._raw[self._copied : at], message)
+        self._copied = at
 
-    def _expect(self, kind: Kind, portal: Portal | None = None, change: Change | None = None) -> Expected:
-        expected = Expected(kind, self._number, portal=portal, change=change)
+    def _asked(self, statement: Statement, parameters: bytes, phase: str) -> Operation | None:
+        """The statement as an operation; None while the name that it runs is unsettled."""
+        if statement.plain:
+            return Operation(statement.facts, parameters, phase, declared=statement.types)
+        operation = self._names.asked(statement.facts, self._number, parameters, phase)
+        if operation is not None:
+            operation.declared = statement.types
+        return operation
+
+    def _expect(self, kind: int, portal: Portal | None = None, change: Change | None = None) -> Expected:
+        expected = Expected(kind, self._number, portal, change)
         self.expected.append(expected)
         return expected

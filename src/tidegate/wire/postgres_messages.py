@@ -12,10 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct, error, pack, unpack_from
 from types import MappingProxyType
+from typing import Final
+
+from librt.strings import BytesWriter, read_i16_be, read_i32_be, write_i16_be
 
 from tidegate.errors import AgentError, ResourceError
 
-NAME_LIMIT = 63
+from ._frames import HEADER
+
+NAME_LIMIT: Final = 63
 """Bytes of a statement's or portal's name. The server cuts longer ones, so that two names would mean one thing."""
 
 
@@ -43,7 +48,9 @@ FRONTEND: Mapping[int, Tag] = MappingProxyType(
         ord("S"): Tag("Sync", "carried", "Ends a batch."),
         ord("H"): Tag("Flush", "carried", "Makes the replies so far come; does not end a batch."),
         ord("F"): Tag("FunctionCall", "judged", "Calls by number what no parser sees: an operation of verb unknown."),
-        ord("d"): Tag("CopyData", "continues", "Only while a COPY FROM STDIN is under way, under its operation."),
+        ord("d"): Tag(
+            "CopyData", "continues", "While COPY FROM STDIN is under way, under its operation; else dropped."
+        ),
         ord("c"): Tag("CopyDone", "continues", "Ends a COPY FROM STDIN."),
         ord("f"): Tag("CopyFail", "continues", "Gives up a COPY FROM STDIN."),
         ord("X"): Tag("Terminate", "farewell", "The agent leaves."),
@@ -51,14 +58,31 @@ FRONTEND: Mapping[int, Tag] = MappingProxyType(
     }
 )
 
-QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, FLUSH, CALL, TERMINATE = b"QPBDECSHFX"
-COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+QUERY: Final = 0x51
+PARSE: Final = 0x50
+BIND: Final = 0x42
+DESCRIBE: Final = 0x44
+EXECUTE: Final = 0x45
+CLOSE: Final = 0x43
+SYNC: Final = 0x53
+FLUSH: Final = 0x48
+CALL: Final = 0x46
+TERMINATE: Final = 0x58
+COPY_DATA: Final = 0x64
+COPY_DONE: Final = 0x63
+COPY_FAIL: Final = 0x66
+"""The tags by name; as numbers, so that compiled code compares them without a look-up."""
 
-LONGEST = 0x3FFFFFFF
+STATEMENT: Final = 0x53
+PORTAL: Final = 0x50
+"""What a Describe or a Close is about."""
+
+LONGEST: Final = 0x3FFFFFFF
 """The greatest length a message can claim (the server's own limit)."""
 
-SYNC_MESSAGE = b"S\0\0\0\4"
-FLUSH_MESSAGE = b"H\0\0\0\4"
+SYNC_MESSAGE: Final = b"S\0\0\0\4"
+FLUSH_MESSAGE: Final = b"H\0\0\0\4"
+ALL_ROWS: Final = bytes(4)
 
 
 def message(tag: bytes, body: bytes) -> bytes:
@@ -80,130 +104,194 @@ def report(tag: bytes, severity: str, code: str, text: str, *, detail: str = "",
     return message(tag, body + b"\0")
 
 
+def close_statement(name: str) -> bytes:
+    """Close for a prepared statement; that there is none is no error."""
+    return message(b"C", b"S" + name.encode("utf-8", "surrogateescape") + b"\0")
+
+
 def describe_portal(name: str) -> bytes:
     """Describe for a portal."""
-    return message(b"D", b"P" + name.encode("utf-8", "surrogateescape") + b"\0")
+    return DESCRIBE_UNNAMED if not name else message(b"D", b"P" + name.encode("utf-8", "surrogateescape") + b"\0")
 
 
-FAILING = message(b"P", b"tidegate\0refused by tidegate\0\0\0")
+DESCRIBE_UNNAMED: Final = b"D\0\0\0\6P\0"
+
+FAILING: Final = message(b"P", b"tidegate\0refused by tidegate\0\0\0")
 """A Parse that fails in every transaction state: its text is no SQL, and being named it leaves the unnamed statement
 alone. The gateway sends it to make the upstream roll back what a refused request belongs to."""
 
 
-def query_text(body: bytes) -> str:
-    """The text of a Query. Raises AgentError."""
-    text, at = _string(body, 0)
-    _end(body, at)
+RESERVED = "tidegate"
+"""The name of the gateway's own statements and portals, which no agent may give."""
+
+
+def question(text: str) -> bytes:
+    """Run a statement under the reserved name and free it, so that the agent's unnamed ones stay; without Sync."""
+    name = RESERVED.encode() + b"\0"
+    return b"".join(
+        (
+            message(b"P", name + text.encode() + b"\0\0\0"),
+            message(b"B", name + name + bytes(6)),
+            message(b"E", name + ALL_ROWS),
+            message(b"C", b"P" + name),
+            message(b"C", b"S" + name),
+        )
+    )
+
+
+FREED = 2
+"""Names that a question takes and frees."""
+
+
+def row_values(body: bytes) -> list[bytes | None]:
+    """The values of a row. Raises ResourceError."""
+    values: list[bytes | None] = []
+    try:
+        (count,) = unpack_from(">H", body)
+        at = 2
+        for _ in range(count):
+            (length,) = unpack_from(">i", body, at)
+            at += 4
+            values.append(None if length < 0 else body[at : at + length])
+            at += max(length, 0)
+    except error:
+        at = -1
+    if at != len(body):
+        raise ResourceError("The upstream answered the gateway's own question with something else.")
+    return values
+
+
+# The agent's messages lie with others in one run of bytes: ``at`` is where a message's body begins, ``end`` its end.
+
+
+def query_text(data: bytes) -> str:
+    """The text of a Query, given whole. Raises AgentError."""
+    text, at = _string(data, HEADER, len(data))
+    if at != len(data):
+        raise _malformed()
     return text
 
 
-def parse_parts(body: bytes) -> tuple[str, str]:
-    """Name and text of a Parse. Raises AgentError."""
-    name, at = _name(body, 0)
-    text, at = _string(body, at)
-    try:
-        _end(body, at + 2 + 4 * unpack_from(">H", body, at)[0])
-    except error:
-        raise _malformed() from None
-    return name, text
+def parse_parts(data: bytes, at: int, end: int) -> tuple[str, str, bytes]:
+    """Name and text of a Parse, and the types of its parameters (their numbers, as they came). Raises AgentError."""
+    name, at = _name(data, at, end)
+    text, at = _string(data, at, end)
+    if at + 2 > end or at + 2 + 4 * _count(data, at) != end:
+        raise _malformed()
+    return name, text, data[at + 2 : end]
 
 
-def bind_names(body: bytes) -> tuple[str, str, int]:
+def bind_names(data: bytes, at: int, end: int) -> tuple[str, str, int]:
     """Portal, statement, and where the rest of a Bind begins. Raises AgentError."""
-    portal, at = _name(body, 0)
-    statement, at = _name(body, at)
+    portal, at = _name(data, at, end)
+    statement, at = _name(data, at, end)
     return portal, statement, at
 
 
-def bind_parts(body: bytes) -> tuple[str, str, bytes]:
-    """Portal, statement and parameters of a Bind.
+def bind_parts(data: bytes, at: int, end: int) -> tuple[str, str, bytes]:
+    """Portal, statement and parameters of a Bind. Raises AgentError.
 
     The parameters' canonical encoding is, one after another, format (int16), length (int32, -1 for null) and bytes.
-    Raises AgentError.
     """
-    portal, statement, at = bind_names(body)
+    portal, at = _name(data, at, end)
+    statement, at = _name(data, at, end)
     try:
-        formats, at = _shorts(body, at)
-        (count,) = unpack_from(">H", body, at)
-        if len(formats) not in (0, 1, count):
+        formats = _count(data, at)
+        first = at + 2
+        at = first + 2 * formats
+        count = _count(data, at)
+        if formats > 1 and formats != count:
             raise _malformed()
-        formats = formats * count if len(formats) == 1 else formats or (0,) * count
-        parameters, at = _values(body, at + 2, formats)
-        _, at = _shorts(body, at)
-    except error:
+        at += 2
+        parameters = b""
+        if count:
+            parameters, at = _values(data, at, end, count, first, formats)
+        at += 2 + 2 * _count(data, at)
+    except IndexError:
         raise _malformed() from None
-    _end(body, at)
+    if at != end:  # what was read behind the end, if anything was, has moved ``at`` there too
+        raise _malformed()
     return portal, statement, parameters
 
 
-def target(body: bytes) -> tuple[str, str]:
-    """Kind (``S`` or ``P``) and name in a Describe or Close. Raises AgentError."""
-    name, at = _name(body, 1)
-    _end(body, at)
-    if body[:1] not in (b"S", b"P"):
-        raise _malformed()
-    return body[:1].decode(), name
-
-
-def execute_portal(body: bytes) -> str:
-    """The portal an Execute runs. Raises AgentError."""
-    name, at = _name(body, 0)
-    _end(body, at + 4)
-    return name
-
-
-def _values(body: bytes, at: int, formats: tuple[int, ...]) -> tuple[bytes, int]:
-    out: list[bytes] = []
-    for form in formats:
-        (length,) = unpack_from(">i", body, at)
-        stop = at + 4 + max(length, 0)
-        if length < -1 or stop > len(body):
+def _values(data: bytes, at: int, end: int, count: int, first: int, formats: int) -> tuple[bytes, int]:
+    """The canonical encoding of ``count`` values at ``at``, whose formats stand at ``first``, and where they end."""
+    out = BytesWriter()
+    for number in range(count):
+        if not formats:
+            write_i16_be(out, 0)
+        else:
+            write_i16_be(out, read_i16_be(data, first if formats == 1 else first + 2 * number))
+        length: int = read_i32_be(data, at)
+        stop = at + 4 + length if length > 0 else at + 4
+        if length < -1 or stop > end:
             raise _malformed()
-        out += (pack(">H", form), body[at:stop])
+        out.write(data[at:stop])
         at = stop
-    return b"".join(out), at
+    return out.getvalue(), at
 
 
-def _shorts(body: bytes, at: int) -> tuple[tuple[int, ...], int]:
-    (count,) = unpack_from(">H", body, at)
-    return unpack_from(f">{count}H", body, at + 2), at + 2 + 2 * count
-
-
-def _string(body: bytes, at: int) -> tuple[str, int]:
-    end = body.find(b"\0", at)
-    if end < 0:
+def target(data: bytes, at: int, end: int) -> tuple[bool, str]:
+    """Whether a Describe or Close means a portal, or else a statement, and the name. Raises AgentError."""
+    name, stop = _name(data, at + 1, end)
+    if stop != end or (data[at] != STATEMENT and data[at] != PORTAL):
         raise _malformed()
-    return body[at:end].decode("utf-8", "surrogateescape"), end + 1
+    return data[at] == PORTAL, name
 
 
-def _name(body: bytes, at: int) -> tuple[str, int]:
-    end = body.find(b"\0", at, at + NAME_LIMIT + 1)
-    if end < 0 and len(body) - at > NAME_LIMIT:
+def execute_parts(data: bytes, at: int, end: int) -> tuple[str, bool]:
+    """The portal an Execute runs, and whether it asks for only so many rows. Raises AgentError."""
+    name, at = _name(data, at, end)
+    if at + 4 != end:
+        raise _malformed()
+    most: int = read_i32_be(data, at)
+    return name, most != 0
+
+
+def _count(data: bytes, at: int) -> int:
+    """An unsigned number of two bytes. Raises IndexError."""
+    number: int = read_i16_be(data, at)
+    return number if number >= 0 else number + 65536
+
+
+def _string(data: bytes, at: int, end: int) -> tuple[str, int]:
+    stop = data.find(b"\0", at, end)
+    if stop < 0:
+        raise _malformed()
+    return data[at:stop].decode("utf-8", "surrogateescape"), stop + 1
+
+
+def _name(data: bytes, at: int, end: int) -> tuple[str, int]:
+    stop, last = at, min(end, at + NAME_LIMIT + 1)
+    while stop < last and data[stop] != 0:
+        stop += 1
+    if stop >= last:
+        if end - at <= NAME_LIMIT:
+            raise _malformed()
         raise AgentError(
             f"The name of a statement or portal is longer than {NAME_LIMIT} bytes.",
             hint="Use a shorter name: the server would cut it, so that two names could mean the same statement.",
         )
-    return _string(body, at)
-
-
-def _end(body: bytes, at: int) -> None:
-    if at != len(body):
-        raise _malformed()
+    if stop == at:
+        return "", stop + 1
+    return data[at:stop].decode("utf-8", "surrogateescape"), stop + 1
 
 
 def _malformed() -> AgentError:
     return AgentError("The message's body does not fit its kind.", hint="Check the driver: it breaks protocol 3.0.")
 
 
-@dataclass(frozen=True, slots=True)
 class Described:
     """One column of a RowDescription."""
 
-    name: str
-    table: int
-    attribute: int
-    kind: int
-    binary: bool
+    __slots__ = ("attribute", "binary", "kind", "name", "table")
+
+    def __init__(self, name: str, table: int, attribute: int, kind: int, binary: bool) -> None:
+        self.name: Final = name
+        self.table: Final = table
+        self.attribute: Final = attribute
+        self.kind: Final = kind
+        self.binary: Final = binary
 
 
 _described = Struct(">IhIhih")
@@ -233,6 +321,14 @@ def report_fields(body: bytes) -> dict[str, str]:
     if parts[-2:] != [b"", b""]:
         raise ResourceError("The upstream's error message is not terminated.")
     return {part[:1].decode("latin-1"): part[1:].decode("utf-8", "replace") for part in parts[:-2]}
+
+
+def channel(body: bytes) -> tuple[str, int]:
+    """The channel of a NotificationResponse, and where its payload begins. Raises ResourceError."""
+    end = body.find(b"\0", 4)
+    if end < 0 or body.find(b"\0", end + 1) != len(body) - 1:
+        raise ResourceError("The upstream's notification cannot be read.")
+    return body[4:end].decode("utf-8", "replace"), end + 1
 
 
 def setting(body: bytes) -> tuple[str, str]:

@@ -89,10 +89,10 @@ def recorded(open_log: Opener, tmp_path: Path) -> Callable[..., dict[str, Path]]
         for number in range(5):
             recorder.request(b"ask %d" % number, b"asked %d" % number)
             recorder.flush()
+        log.flush()
         if crash:
             log._cancel_timers()
             log._writer.finish()
-            log._writer.join()
             log.close()
             return Shelf(tmp_path / "data").find(sid)
         seals = {name: {"frames": frames, "root": root} for name, (frames, root) in recorder.close("left").items()}

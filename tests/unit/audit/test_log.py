@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ import pyrage
 import pytest
 
 from tidegate.audit.checkpoint import Verifier, open_checkpoint
-from tidegate.audit.log import Log
+from tidegate.audit.log import STAGED, Log
 from tidegate.audit.seal import check_opening, open_vault
-from tidegate.audit.shard import Shard
 from tidegate.audit.tree import leaf_hash, verify_inclusion
 from tidegate.audit.verify import verify
+from tidegate.audit.writer import TRUST
 from tidegate.errors import ConfigError, IntegrityError, LogFailure
 
 Opener = Callable[..., Log]
@@ -31,9 +33,8 @@ class Frames:
         self.taken: list[bytes] = []
         self.synced = 0
 
-    def append(self, frame: bytes) -> None:
-        if frame not in self.taken:
-            self.taken.append(frame)
+    def append(self, frames: Sequence[bytes]) -> None:
+        self.taken += [frame for frame in frames if frame not in self.taken]
 
     def seals(self, sid: str) -> dict[str, tuple[int, str]]:
         return {}
@@ -184,7 +185,9 @@ def test_old_segments_go_once_everything_is_elsewhere(open_log: Opener) -> None:
     """After a checkpoint few segments are left, and the recordings were synced before."""
     frames = Frames()
     log = open_log(chunks=frames)
-    story(log, *[lambda log: (log.append("log.heartbeat"), log.append_chunk(os.urandom(3000)))] * 100)
+    chunks = [os.urandom(3000) for _ in range(100)]
+    steps = [lambda log, c=chunk: (log.append("log.heartbeat"), log.append_chunk(c, leaf_hash(c))) for chunk in chunks]
+    story(log, *steps)
     assert len(list((log.directory / "wal").glob("*.wal"))) <= 2
     assert len(frames.taken) == 100 and frames.synced > 50
     log = open_log(chunks=frames)
@@ -341,18 +344,11 @@ def test_checkpoints_follow_leaves_by_themselves(open_log: Opener, monkeypatch: 
     monkeypatch.setattr("tidegate.audit.log.SEAL_AFTER", 0.01)
 
     async def run(log: Log) -> int:
-        loop, covered, seal = asyncio.get_running_loop(), asyncio.Event(), Shard.seal
-
-        def seal_and_say(shard: Shard) -> None:
-            seal(shard)
-            if shard.sealed.edge.size == 2:
-                loop.call_soon_threadsafe(covered.set)
-
-        monkeypatch.setattr(Shard, "seal", seal_and_say)
         log.start()
         log.append("gw.start")
         async with asyncio.timeout(30):
-            await covered.wait()
+            while b"\n2\n" not in log.checkpoint():  # noqa: ASYNC110 - a thread publishes it and tells nobody
+                await asyncio.sleep(0.01)
         size = open_checkpoint(log.checkpoint(), Verifier.parse(log.vkey)).size
         await log.stop("test")
         return size
@@ -394,7 +390,7 @@ def test_after_a_failure_everyone_hears_and_nothing_is_taken(open_log: Opener, m
             log.when_durable(log.written + 1, heard.append)
             with pytest.raises(LogFailure, match="no space left"):
                 log.append("log.heartbeat")
-        for attempt in (lambda: log.append("log.heartbeat"), lambda: log.append_chunk(b"x")):
+        for attempt in (lambda: log.append("log.heartbeat"), lambda: log.append_chunk(b"x", bytes(32))):
             with pytest.raises(LogFailure):
                 attempt()
         with pytest.raises(LogFailure):
@@ -415,3 +411,155 @@ def test_room_is_a_share(open_log: Opener) -> None:
     log = open_log()
     assert 0 < log.room() < 1
     log.close()
+
+
+def test_what_leaves_waits_for_the_turn_s_write(open_log: Opener) -> None:
+    """Steps that several hands staged happen in order, once all that was staged before them is in the kernel."""
+    seen: list[tuple[bytes, int]] = []
+
+    async def run(log: Log) -> None:
+        log.start()
+        await log.sync()
+        before = log.written
+        for word in (b"one", b"two"):
+            log.stage("log.heartbeat")
+            log.after_write(lambda data: seen.append((data, log.written)), word)
+        assert seen == [] and log.written == before
+        await asyncio.sleep(0.01)
+        assert seen == [(b"one", before + 2), (b"two", before + 2)]
+        await log.stop("test")
+
+    asyncio.run(run(open_log()))
+
+
+def test_nothing_leaves_after_a_write_that_failed(open_log: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes whose evidence did not reach the kernel stay here for ever."""
+    seen: list[bytes] = []
+
+    async def run(log: Log) -> None:
+        log.start()
+        await log.sync()
+        with monkeypatch.context() as patch:
+            patch.setattr("tidegate.audit.wal.os.pwritev", lambda *_: 0)
+            log.stage("log.heartbeat")
+            log.after_write(seen.append, b"secret")
+            await asyncio.sleep(0.01)
+        with pytest.raises(LogFailure):
+            log.flush()
+        await log.stop("test")
+
+    asyncio.run(run(open_log()))
+    assert seen == []
+
+
+def test_a_slow_disk_does_not_stop_the_loop(open_log: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Syncs are made on the loop while they are quick; after a slow one a thread makes them, until they are again."""
+    threads: list[str] = []
+    slow, real = [0.0], os.fdatasync
+
+    def sync(handle: int) -> None:
+        threads.append(threading.current_thread().name)
+        time.sleep(slow[0])
+        real(handle)
+
+    async def commits(log: Log, count: int) -> set[str]:
+        threads.clear()
+        for _ in range(count):
+            log.append("log.heartbeat")
+            await log.sync()
+        return set(threads)
+
+    async def run(log: Log) -> None:
+        log.start()
+        monkeypatch.setattr("tidegate.audit.writer.QUICK", 10.0)
+        await commits(log, TRUST + 1)
+        assert await commits(log, 5) == {"MainThread"}
+        monkeypatch.setattr("tidegate.audit.writer.QUICK", 0.02)
+        slow[0] = 0.03
+        await commits(log, 1)
+        assert await commits(log, 3) == {"tidegate-log"}
+        slow[0] = 0.0
+        monkeypatch.setattr("tidegate.audit.writer.QUICK", 10.0)
+        await commits(log, TRUST)
+        assert await commits(log, 3) == {"MainThread"}
+        await log.stop("test")
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    asyncio.run(run(open_log()))
+
+
+def test_a_sync_that_failed_is_not_repeated(open_log: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel reports a failed sync once and forgets; whoever asked again, on any thread, would be told a lie."""
+    real, failing, calls = os.fdatasync, [False], [0]
+
+    def sync(handle: int) -> None:
+        calls[0] += failing[0]
+        if calls[0] == 1:
+            raise OSError(5, "input/output error")
+        real(handle)
+
+    async def run(log: Log) -> None:
+        log.start()
+        for _ in range(TRUST + 1):
+            log.append("log.heartbeat")
+            await log.sync()
+        failing[0], durable = True, log.durable
+        log.append("log.heartbeat")
+        with pytest.raises(LogFailure, match="input/output"):
+            await log.sync()
+        await log.stop("test")
+        assert calls == [1] and log.durable == durable < log.written
+        assert open_checkpoint(log.checkpoint(), Verifier.parse(log.vkey)).size < log.size
+
+    monkeypatch.setattr("tidegate.audit.writer.QUICK", 10.0)
+    monkeypatch.setattr(os, "fdatasync", sync)
+    asyncio.run(run(open_log()))
+
+
+def test_nothing_is_sealed_after_carrying_failed(
+    open_log: Opener, monkeypatch: pytest.MonkeyPatch, auditor: pyrage.x25519.Identity
+) -> None:
+    """What did not reach its final place stays in the write-ahead log, so that the next start finds it."""
+    real = os.write
+
+    def broken(handle: int, data: bytes) -> int:
+        if threading.current_thread() is threading.main_thread():
+            raise OSError(28, "no space left")
+        return real(handle, data)
+
+    async def run(log: Log) -> None:
+        log.start()
+        await asyncio.sleep(0.1)  # the first checkpoint
+        monkeypatch.setattr(os, "write", broken)
+        with pytest.raises(LogFailure, match="no space left"):  # whichever hears of it first
+            log.append("auth.fail", private={"net": b"192.0.2.1"})
+            for _ in range(2000):
+                log.append("log.heartbeat")
+            await log.settled()
+        monkeypatch.setattr(os, "write", real)
+        await log.stop("test")
+
+    log = open_log()
+    boot, at = uuid.UUID(leaf(log, 0)["b"]), log.size
+    asyncio.run(run(log))
+    again = open_log()
+    again.close()
+    assert open_vault(log.directory, boot, str(auditor)).opening(at, "net")[1] == b"192.0.2.1"
+
+
+def test_an_opening_and_its_leaf_lie_in_one_segment(open_log: Opener, auditor: pyrage.x25519.Identity) -> None:
+    """Recovery writes the sealed store again from the first leaf it finds: that leaf's openings must be with it."""
+    large = os.urandom(STAGED + 1)
+
+    async def run(log: Log) -> int:
+        log.start()
+        index = log.append("auth.fail", private={"net": large})
+        log.append("auth.fail", private={"net": b"192.0.2.1"})
+        await log.stop("test")
+        return index
+
+    log = open_log()
+    boot = uuid.UUID(leaf(log, 0)["b"])
+    index = asyncio.run(run(log))
+    open_log().close()
+    assert open_vault(log.directory, boot, str(auditor)).opening(index, "net")[1] == large

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segments import append
 from tidegate.audit.scan import Scan, repair, scan
 from tidegate.audit.tree import leaf_hash
 from tidegate.audit.wal import CHUNK, OPENING, RECORD, Wal, shard_id
@@ -24,7 +25,7 @@ def fill(directory: Path, *, synced: int = 0) -> Path:
     """One segment with PAYLOADS; with ``synced``, the hint says that so many are durable."""
     wal = Wal(directory, SHARD, [], written=0, size=8192)
     for payload in PAYLOADS:
-        wal.append([(CHUNK, payload, leaf_hash(payload))])
+        append(wal, [(CHUNK, payload, leaf_hash(payload))])
     if synced:
         wal.sync(synced)
     else:
@@ -109,7 +110,7 @@ def test_a_missing_segment_is_corruption(tmp_path: Path) -> None:
     """A gap between segments is a hole like any other."""
     wal = Wal(tmp_path, SHARD, [], written=0, size=1024)
     for payload in PAYLOADS:
-        wal.append([(CHUNK, payload, leaf_hash(payload))])
+        append(wal, [(CHUNK, payload, leaf_hash(payload))])
     wal.sync(len(PAYLOADS))
     sorted(tmp_path.glob("*.wal"))[1].unlink()
     with pytest.raises(IntegrityError, match="corrupt"):
@@ -119,8 +120,8 @@ def test_a_missing_segment_is_corruption(tmp_path: Path) -> None:
 def test_openings_without_their_leaf_are_torn_off(tmp_path: Path) -> None:
     """An opening stands before its leaf; alone at the end it does not count."""
     wal = Wal(tmp_path, SHARD, [], written=0, size=4096)
-    wal.append([(CHUNK, b"a", leaf_hash(b"a"))])
-    wal.append([(OPENING, b"o", leaf_hash(b"o"))] * 2)
+    append(wal, [(CHUNK, b"a", leaf_hash(b"a"))])
+    append(wal, [(OPENING, b"o", leaf_hash(b"o"))] * 2)
     found = scan(tmp_path, SHARD)
     assert payloads(found) == [b"a"] and found.dropped == b"oo"
     repair(found)
@@ -134,7 +135,7 @@ def test_writing_goes_on_after_a_repair(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:cut] + random.Random(1).randbytes(99) + bytes(8192 - cut - 99))
     found = scan(tmp_path, SHARD)
     wal = Wal(tmp_path, SHARD, repair(found), written=found.written, size=8192)
-    assert wal.append([(CHUNK, b"next", leaf_hash(b"next"))]) == 8
+    assert append(wal, [(CHUNK, b"next", leaf_hash(b"next"))]) == 8
     assert payloads(scan(tmp_path, SHARD)) == [*PAYLOADS[:7], b"next"]
 
 

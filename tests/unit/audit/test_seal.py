@@ -35,8 +35,7 @@ def vault(tmp_path: Path, recipients: Recipients) -> Vault:
 
 def keep(directory: Path, *records: bytes) -> None:
     store = SealedStore(directory / "sealed" / "2026")
-    for record in records:
-        store.append(record)
+    store.append(records)
     store.sync()
 
 
@@ -141,7 +140,7 @@ def test_more_sessions_than_open_files(tmp_path: Path, recipients: Recipients) -
     vaults = [Vault(uuid.UUID(int=n), {"agent": bytes(32), "upstream": bytes(32)}) for n in range(100)]
     for index in range(2):
         for vault in vaults:
-            store.append(vault.commit(index, "stmt", b"x")[1])
+            store.append([vault.commit(index, "stmt", b"x")[1]])
     store.sync()
     store.close()
     assert all([r.index for r in read_records(path.read_bytes())] == [0, 1] for path in tmp_path.iterdir())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
 import random
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signing import passkey
 from tidegate.audit import verify as module
 from tidegate.audit.checkpoint import Checkpoint, LogKey
 from tidegate.audit.entry import encode
@@ -250,14 +253,56 @@ CHAIN = ["u_alice", "a_coder"]
 BOUND = [{"k": "identity.bound", "sub": name, "groups": ["dba"]} for name in ("u_alice", "u_bob", "u_dave")]
 GRANT = {"k": "grant.activated", "gid": "g", "act": CHAIN, "res": "shop", "exp": 2 * 10**15}
 BEGUN = {"k": "session.start", "sid": "s", "act": CHAIN, "gid": "g", "res": "shop", "jti": "tk"}
-ASKED = {"k": "approval.requested", "sid": "s", "ap": "a", "dg": "d", "of": [6]}
+ASKED = {
+    "k": "approval.requested", "ap": "a", "dg": "d", "act": CHAIN, "inv": [*CHAIN, "u_owner"], "ses": "s",
+    "exp": 2 * 10**15, "need": [{"groups": ["dba"], "count": 1, "rule": "r"}],
+}  # fmt: skip
 NEED = [{"groups": ["dba"], "count": 2, "rule": "r"}]
-YES, DAVE = ({"k": "approval.granted", "sid": "s", "ap": "a", "dg": "d", "by": by} for by in ("u_bob", "u_dave"))
-USED = {"k": "approval.used", "sid": "s", "ap": "a", "dg": "d", "of": [6]}
+YES, DAVE = ({"k": "approval.granted", "ap": "a", "dg": "d", "by": by} for by in ("u_bob", "u_dave"))
+USED = {"k": "approval.used", "ap": "a", "dg": "d", "ses": "s"}
+GO = {"k": "op.released", "sid": "s", "ap": "a", "dg": "d", "of": [6]}
+VOID = {"k": "approval.voided", "ap": "a", "dg": "d"}
+BOB = passkey()
+PROVEN = {**YES, **BOB.signs("approve", "a", "d")}
+LATER = [{"groups": ["sre"], "count": 1, "esc": ["dba"], "after": 60}]
+ESCALATED = {"k": "approval.escalated", "ap": "a", "dg": "d", "after": 60, "t": 10**15 + 61 * 10**6}
+SIGNED = [{"groups": ["dba"], "count": 1, "rule": "r", "signed": True}]
+TIMELY = {"exp": 10**15 - 11 * 10**6}
+GIVEN = {**GRANT, "gid": "h", "ap": "a"}
+ACCESS = {**ASKED, "matter": "grant", "res": "shop", "ses": ""}
+ALONE = {"gid": "h", "act": ["u_alice"], "res": "shop", "exp": 2 * 10**15}
+GLASS, BROKE = {"k": "breakglass.opened", **ALONE}, {"k": "grant.activated", "kind": "breakglass", **ALONE}
+LOOKED = {"k": "breakglass.reviewed", "gid": "h", "by": "u_bob"}
+AGENT = {"k": "identity.bound", "sub": "a_coder", "kind": "agent", "groups": ["dba"]}
+FORCE = {"k": "policy.activated", "ph": "p", "cfg": "c", "mode": "two-person", "need": {"groups": [], "count": 1}}
+ROOT = {"k": "identity.bound", "sub": "u_root", "groups": ["admins"]}
+
+
+def turned(configuration: str) -> list[dict[str, Any]]:
+    """Policy ``p`` is in force; ``q`` with a configuration is proposed by alice, approved by root, and activated."""
+    bound = {"by": "u_alice", "configuration": configuration, "from": ["p", "c"], "matter": "policy", "policy": "q"}
+    named = {"ap": "a", "dg": hashlib.sha256(json.dumps(bound, separators=(",", ":")).encode()).hexdigest()}
+    asked = {"matter": "policy", "sub": "u_alice", "act": ["u_alice"], "inv": ["u_alice"], "exp": 2 * 10**15}
+    return [
+        *BOUND, ROOT, FORCE,
+        {"k": "approval.requested", **named, **asked, "need": [{"groups": ["admins"], "count": 1}]},
+        {"k": "approval.granted", **named, "by": "u_root"},
+        {"k": "approval.used", **named},
+        {**FORCE, "ph": "q", "cfg": configuration, "ap": "a"},
+    ]  # fmt: skip
+
+
+DECIDED, NEXT = turned("c")[:-1], turned("c")[-1]
+BOTH = [{"groups": ["dba"], "count": 1, "rule": "r"}, {"groups": ["dba"], "count": 1, "rule": "q"}]
 
 
 def intent(verdict: str) -> dict[str, Any]:
     return {"k": "op.intent", "sid": "s", "act": CHAIN, "req": verdict}
+
+
+def based(commitment: str, at: int | None = None) -> dict[str, Any]:
+    """An intent with what policy looked at sealed in it, or in leaf ``at``."""
+    return {**intent("allow"), "c": {"dec": commitment}, "dec": {} if at is None else {"at": at}}
 
 
 def outcome(status: str = "ok") -> dict[str, Any]:
@@ -268,7 +313,8 @@ def lived(
     *events: dict[str, Any], start: dict[str, Any] = BEGUN, grant: dict[str, Any] = GRANT
 ) -> list[dict[str, Any]]:
     """People, a grant (leaf 4), a session's start (5), and ``events`` from leaf 6 on, numbered."""
-    numbered = [{**event, "n": number} if "sid" in event else event for number, event in enumerate([start, *events], 1)]
+    numbers = itertools.count(1)
+    numbered = [{**event, "n": next(numbers)} if "sid" in event else event for event in [start, *events]]
     return [*BOUND, grant, *numbered]
 
 
@@ -281,26 +327,94 @@ STORIES: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "an intent left open": (3, [START, {"k": "op.intent", "sid": "s", "n": 2}, {**END, "n": 3, "total": 3}]),
     "an outcome of nothing": (3, [START, {"k": "op.outcome", "sid": "s", "n": 2, "of": 1}]),
     "an outcome twice": (3, [{"k": "op.intent"}, {"k": "op.outcome", "of": 1}, {"k": "op.outcome", "of": 1}]),
-    "an approval granted and used": (0, lived(intent("hold"), ASKED, YES, USED, outcome())),
+    "an approval granted and used": (0, lived(intent("hold"), ASKED, YES, USED, GO, outcome())),
     "an approval used twice": (1, lived(intent("hold"), ASKED, YES, USED, USED)),
     "an approval used first": (1, lived(intent("hold"), ASKED, USED, YES)),
     "an approval nobody asked for": (1, lived(intent("hold"), YES)),
     "an approval asked for twice": (1, lived(intent("hold"), ASKED, ASKED)),
     "an approval by the requester": (1, lived(intent("hold"), ASKED, {**YES, "by": "u_alice"})),
+    "an approval by the owner of an agent": (
+        1, [{"k": "identity.bound", "sub": "u_owner", "groups": ["dba"]}, ASKED, {**YES, "by": "u_owner"}]),
+    "an approval by another account of the requester": (
+        1, [{"k": "identity.bound", "sub": "u_two", "groups": ["dba"], "same": "u_alice"}, ASKED,
+            {**YES, "by": "u_two"}]),
     "an approval by nobody": (1, lived(intent("hold"), ASKED, {**YES, "by": "u_eve"})),
     "an approval by somebody disabled": (
-        1, [*lived(intent("hold"), ASKED)[:7], {"k": "identity.disabled", "sub": "u_bob"}, {**YES, "n": 4}]),
+        1, [*lived(intent("hold"), ASKED)[:7], {"k": "identity.disabled", "sub": "u_bob"}, YES]),
     "an approval of another digest": (1, lived(intent("hold"), ASKED, {**YES, "dg": "e"})),
-    "an approval used for another intent": (1, lived(intent("hold"), ASKED, YES, {**USED, "of": [5]})),
     "an approval used after a no": (1, lived(intent("hold"), ASKED, YES, {**YES, "k": "approval.rejected"}, USED)),
     "one of two approvers": (1, lived(intent("hold"), {**ASKED, "need": NEED}, YES, USED)),
     "one of two approvers, twice": (1, lived(intent("hold"), {**ASKED, "need": NEED}, YES, YES, USED)),
-    "two of two approvers": (0, lived(intent("hold"), {**ASKED, "need": NEED}, YES, DAVE, USED, outcome())),
+    "two of two approvers": (0, lived(intent("hold"), {**ASKED, "need": NEED}, YES, DAVE, USED, GO, outcome())),
+    "one approver for two rules": (1, lived(intent("hold"), {**ASKED, "need": BOTH}, YES, USED)),
+    "an approver for each of two rules": (0, lived(intent("hold"), {**ASKED, "need": BOTH}, YES, DAVE, USED)),
+    "a yes that is not signed as it must be": (1, lived(intent("hold"), {**ASKED, "need": SIGNED}, YES, USED)),
+    "a yes that is signed as it must be": (
+        0, lived(intent("hold"), {**ASKED, "need": SIGNED}, BOB.enrolled, PROVEN, USED)),
+    "a yes that is signed only by its own account": (
+        1, lived(intent("hold"), {**ASKED, "need": SIGNED}, BOB.enrolled, {**YES, "how": "passkey"}, USED)),
     "an approver of another group": (
         1, lived(intent("hold"), {**ASKED, "need": [{"groups": ["sre"], "count": 1}]}, YES, USED)),
+    "an escalated approval": (0, lived(intent("hold"), {**ASKED, "need": LATER}, ESCALATED, YES, USED)),
+    "an approval answered by who may only later": (1, lived(intent("hold"), {**ASKED, "need": LATER}, YES, USED)),
+    "an approval escalated for another rule": (
+        1, lived(intent("hold"), {**ASKED, "need": LATER}, {**ESCALATED, "after": 30}, YES, USED)),
+    "an approval escalated before its time": (
+        1, lived(intent("hold"), {**ASKED, "need": LATER}, {**ESCALATED, "t": 10**15 + 10**6}, YES, USED)),
+    "an approval used in time": (0, lived(intent("hold"), {**ASKED, **TIMELY}, {**YES, "exp": 2 * 10**15}, USED)),
+    "an approval used after its time": (1, lived(intent("hold"), {**ASKED, **TIMELY}, {**YES, **TIMELY}, USED)),
+    "an approval that needs nobody": (1, lived(intent("hold"), {**ASKED, "need": []}, YES, USED)),
+    "an approval by an agent": (1, [*BOUND, {**AGENT, "sub": "a_x"}, ASKED, {**YES, "by": "a_x"}]),
+    "a grant by people": (0, [*BOUND, ACCESS, YES, {**USED, "ses": ""}, GIVEN]),
+    "a grant by an approval that was not used": (1, [*BOUND, ACCESS, YES, GIVEN]),
+    "a grant by an approval of an operation": (1, [*BOUND, ASKED, YES, {**USED, "ses": ""}, GIVEN]),
+    "a grant by an approval of another resource": (
+        1, [*BOUND, {**ACCESS, "res": "bank"}, YES, {**USED, "ses": ""}, GIVEN]),
+    "a grant by an approval of somebody else": (
+        1, [*BOUND, {**ACCESS, "act": ["u_dave"]}, YES, {**USED, "ses": ""}, GIVEN]),
+    "two grants by one approval": (1, [*BOUND, ACCESS, YES, {**USED, "ses": ""}, GIVEN, {**GIVEN, "gid": "i"}]),
+    "broken glass": (0, [*BOUND, GLASS, BROKE, LOOKED]),
+    "glass that nobody broke": (1, [*BOUND, BROKE]),
+    "glass broken for something else": (1, [*BOUND, GLASS, {**BROKE, "res": "bank"}]),
+    "glass broken for longer": (1, [*BOUND, GLASS, {**BROKE, "exp": 3 * 10**15}]),
+    "glass broken by a chain": (1, [*BOUND, {**GLASS, "act": CHAIN}]),
+    "glass broken by an agent": (1, [*BOUND, AGENT, {**GLASS, "act": ["a_coder"]}]),
+    "broken glass reviewed by who broke it": (1, [*BOUND, GLASS, {**LOOKED, "by": "u_alice"}]),
+    "broken glass reviewed by another account of who broke it": (
+        1, [*BOUND, {**ROOT, "same": "u_alice"}, GLASS, {**LOOKED, "by": "u_root"}]),
+    "a policy that others approved": (0, [*DECIDED, NEXT]),
+    "a policy that stays": (0, [FORCE, FORCE]),
+    "a policy that nobody approved": (1, [*BOUND, FORCE, {**FORCE, "ph": "q"}]),
+    "a configuration that nobody approved": (1, [FORCE, {**FORCE, "cfg": "d", "mode": "single-person"}]),
+    "a policy under an approval of another": (1, [*DECIDED, {**NEXT, "ph": "r"}]),
+    "a policy under an approval that was not used": (1, [*DECIDED[:-1], NEXT]),
+    "a policy in the place of another": (1, [*DECIDED, NEXT, {**NEXT, "ph": "p"}, NEXT]),
+    "a policy with other terms": (1, [*DECIDED, {**NEXT, "mode": "single-person"}]),
+    "a policy with other terms at a start": (1, [FORCE, {**FORCE, "mode": "single-person"}]),
+    "a configuration read by the start after its approval": (
+        0, [*turned("d"), {**FORCE, "ph": "q", "cfg": "d", "mode": "single-person"}]),
+    "a configuration read twice": (
+        1, [*turned("d"), {**FORCE, "ph": "q", "cfg": "d"}, {**FORCE, "ph": "q", "cfg": "d", "mode": "single-person"}]),
+    "a policy approved by too few": (1, [*BOUND, ROOT, {**FORCE, "need": {"groups": [], "count": 2}}, *DECIDED[5:], {
+        **NEXT, "need": {"groups": [], "count": 2}}]),
     "a held operation executed": (1, lived(intent("hold"), ASKED, YES, outcome())),
+    "a held operation executed without its release": (1, lived(intent("hold"), ASKED, YES, USED, outcome())),
+    "an operation released by an approval that was not used": (1, lived(intent("hold"), ASKED, YES, GO, outcome())),
+    "an operation released by another session's approval": (
+        1, lived(intent("hold"), ASKED, YES, {**USED, "ses": "t"}, GO, outcome())),
+    "an operation released for something else": (
+        1, lived(intent("hold"), ASKED, YES, USED, {**GO, "dg": "e"}, outcome())),
+    "an operation released twice": (1, lived(intent("hold"), ASKED, YES, USED, GO, GO)),
+    "an operation released and then void": (0, lived(intent("hold"), ASKED, YES, USED, GO, VOID, outcome("refused"))),
+    "an operation executed though void": (1, lived(intent("hold"), ASKED, YES, USED, GO, VOID, outcome())),
+    "an intent released that is not the session's": (
+        1, lived(intent("hold"), ASKED, YES, USED, {**GO, "of": [5]}, outcome())),
     "a refused operation executed": (1, lived(intent("refuse"), outcome("error"))),
     "a refused operation refused": (0, lived(intent("refuse"), outcome("refused"))),
+    "an intent on an earlier one's facts": (0, lived(based("x"), based("x", 6))),
+    "an intent on other facts than it says": (1, lived(based("x"), based("y", 6))),
+    "an intent on facts of no intent": (1, lived(based("x"), based("x", 5))),
+    "an intent on facts of itself by another's name": (1, lived(based("x"), based("x", 6), based("x", 7))),
     "an intent of no session": (3, [{"k": "op.intent"}]),
     "a session without a start": (3, [{**START, "k": "rec.seal"}]),
     "a session without a grant": (1, lived()[4:]),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.cli import screen
-from tidegate.cli.credentials import Credentials, save
+from tidegate.cli import screen, typed
+from tidegate.cli.credentials import Credentials, save, write_private
 from tidegate.cli.main import main
-from unit.web.world import World
+from unit.web.world import PASSWORD, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,18 @@ class Desk:
             with self._at(name):
                 save(Credentials(world.url, world.login(name), name, 2**31))
 
+    def _password(self) -> Path:
+        """Everybody's password, in a file as programs have it."""
+        path = self.home / "password"
+        if not path.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            write_private(path, f"{PASSWORD}\n")
+        return path
+
     @contextmanager
     def _at(self, name: str) -> Iterator[None]:
         screen.console.cache_clear()
         with self._monkeypatch.context() as patch:
             patch.setenv("TIDEGATE_HOME", str(self.home / name))
+            patch.setenv(typed.FILE, str(self._password()))
             yield

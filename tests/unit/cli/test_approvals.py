@@ -12,7 +12,8 @@ def test_show_has_what_an_approver_needs(staffed: World, seated: Desk) -> None:
     """The exact statement, who asks through whom, the reason as the agent's word, rule, expiry and digest."""
     held = staffed.hold(staffed.session("OPS-17"), "UPDATE orders\n   SET status = 'gone'")
     shown = seated.types("approvals", "show", held.id, by="bob").out
-    for part in ("  UPDATE orders\n     SET status = 'gone'", "alice -> claude-code", "OPS-17", held.digest):
+    statement, chain = "  UPDATE orders\n     SET status = 'gone'", "alice (code) -> claude-code ("
+    for part in (statement, chain, "OPS-17", held.question.digest):
         assert part in shown
     assert "[stated by the agent]" in shown
     assert "bulk-writes-need-approval" in shown

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import pytest
+
 from unit.cli.desk import Desk
-from unit.web.world import World
+from unit.web.world import PASSWORD, World
 
 
 def test_first_administrator(world: World, desk: Desk) -> None:
@@ -21,6 +24,14 @@ def test_enrolment(staffed: World, seated: Desk) -> None:
     code = seated.types("people", "add", "carol", "--group", "staff", by="root").out.strip()
     assert seated.types("login", "--code", code, "--gateway", staffed.url, by="carol").status == 0
     assert "carol" in seated.types("whoami", by="carol").out
+
+
+def test_codes_and_passwords_from_input(staffed: World, seated: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing secret has to be an argument."""
+    code = seated.types("people", "code", "bob", by="root").out
+    for secret, options in ((code, ("--code", "-")), (f"{PASSWORD}\n", ("--name", "bob", "--password-file", "-"))):
+        monkeypatch.setattr("sys.stdin", io.StringIO(secret))
+        assert seated.types("login", *options, "--gateway", staffed.url, by="bob").status == 0
 
 
 def test_wrong_code(staffed: World, desk: Desk) -> None:

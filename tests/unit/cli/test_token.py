@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from pathlib import Path
 
@@ -30,6 +31,24 @@ def test_out_writes_a_private_password_file(staffed: World, seated: Desk, tmp_pa
     *anything, token = path.read_text().strip().split(":")
     assert (anything, done.out, stat.S_IMODE(path.stat().st_mode)) == (["*"] * 4, "", 0o600)
     assert staffed.issuer.verify(token, "resource:shop")
+
+
+def test_certificate_and_key(seated: Desk, tmp_path: Path) -> None:
+    """--certificate and --key write a pair that fits, both files private, and print no token."""
+    certificate, key = tmp_path / "agent.crt", tmp_path / "agent.key"
+    done = seated.types(*CREATE, "--certificate", str(certificate), "--key", str(key), by="alice")
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key)
+    assert (done.status, done.out) == (0, "")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (certificate, key)} == {0o600}
+
+
+@pytest.mark.parametrize(
+    "words", [("--certificate", "c"), ("--key", "k"), ("--certificate", "c", "--key", "k", "--out", "o")]
+)
+def test_half_a_pair(seated: Desk, words: tuple[str, ...]) -> None:
+    """A certificate without its key, or beside a password file, is refused before anything is minted."""
+    done = seated.types(*CREATE, *words, by="alice")
+    assert done.status and "belong together" in done.err
 
 
 def test_refusal(seated: Desk) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tidegate.enforcement.access import SHORTEST
+from tidegate.audit.log import Log
+from tidegate.enforcement.answers import may_answer
+from tidegate.enforcement.revocations import Revocations
+from tidegate.enforcement.terms import SHORTEST
 from tidegate.errors import AgentError, Refused
 from tidegate.model.identity import Identity, Kind
-from unit.web.world import World
+from tidegate.model.proof import Proof
+from unit.enforcement.people import held
+from unit.web.world import PASSWORD, World
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +34,14 @@ def who(world: World, *names: str) -> Identity:
     return world.call(lambda: world.access.chain(*names))
 
 
+async def by_login(action: bytes) -> Proof:
+    """A proof, as a person would give it."""
+    return Proof("login", "oidc:corp")
+
+
 def mint(world: World, by: str, **asked: Any) -> Any:
     """Mint as ``by``; unless asked otherwise for oneself, on the shop, for a minute."""
-    words = {"person": "", "agent": None, "resource": "shop", "ttl": 60, "reason": "a test", **asked}
+    words = {"person": "", "agent": None, "resource": "shop", "ttl": 60, "reason": "a test", "prove": by_login, **asked}
     identity = who(world, by)
     return world.call(lambda: world.access.mint(identity, **words))
 
@@ -37,10 +49,10 @@ def mint(world: World, by: str, **asked: Any) -> Any:
 def test_bootstrap_works_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The bootstrap code makes one administrator, and never a second."""
     with World(tmp_path_factory.mktemp("fresh")) as world:
-        first = world.call(lambda: world.access.bootstrap(world.code, "root"))
+        first = world.call(lambda: world.access.bootstrap(world.code, "root", PASSWORD))
         assert first.identity.person.groups == ("admins",)
         with pytest.raises(AgentError, match="code is wrong"):
-            world.call(lambda: world.access.bootstrap(world.code, "other"))
+            world.call(lambda: world.access.bootstrap(world.code, "other", PASSWORD))
         assert world.access.bootstrap_code() is None
 
 
@@ -48,9 +60,22 @@ def test_code_logs_in_once(world: World) -> None:
     """An enrolment code gives one login."""
     root = who(world, "root")
     _, code = world.call(lambda: world.access.fresh_code(root, "eve"))
-    assert world.call(lambda: world.access.enrol(code)).identity.person.name == "eve"
+    assert world.call(lambda: world.access.enrol(code, PASSWORD)).identity.person.name == "eve"
     with pytest.raises(AgentError, match="code is wrong"):
-        world.call(lambda: world.access.enrol(code))
+        world.call(lambda: world.access.enrol(code, PASSWORD))
+
+
+def test_a_person_alone_needs_a_proof(world: World) -> None:
+    """Whatever way a token for oneself is asked for; for one's agent it is not needed."""
+    alice = who(world, "alice")
+    for attempt in (
+        lambda: world.access.issue(alice, "shop", 60, by=alice.person.subject),
+        lambda: world.access.mint(alice, person="", agent=None, resource="shop", ttl=60, reason=""),
+    ):
+        with pytest.raises(AgentError) as caught:
+            world.call(attempt)
+        assert caught.value.code == "stepup.required"
+    assert mint(world, "alice", agent="claude-code", prove=None).grant
 
 
 def test_only_operators_add_people(world: World) -> None:
@@ -77,6 +102,19 @@ def test_member_is_in_the_log_first(world: World) -> None:
     assert (leaf["sub"], leaf["owner"]) == ("a_claude-code", who(world, "alice").person.subject)
 
 
+def test_nobody_is_the_first_again(tmp_path: Path) -> None:
+    """Not by emptying the store and starting anew, nor with a code that was put back: the log knows who there was."""
+    with World(tmp_path) as world:
+        world.login("alice")
+        with sqlite3.connect(world.settings.data / "store.sqlite") as store:
+            store.execute("DELETE FROM identities")
+        assert world.access.bootstrap_code() is None
+        code = world.directory_.bootstrap_code(ttl=60)
+        with pytest.raises(AgentError, match="wrong, was used"):
+            world.call(lambda: world.access.bootstrap(code, "mallory", PASSWORD))
+        assert Revocations(world.leaves()).anybody and not Revocations().anybody
+
+
 def test_grant_and_token_are_in_the_log(world: World) -> None:
     """Minting appends grant.activated, then token.issued, with subjects and no names."""
     minted = mint(world, "alice", agent="claude-code")
@@ -89,11 +127,11 @@ def test_grant_and_token_are_in_the_log(world: World) -> None:
 def test_no_token_without_durable_evidence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the log cannot be synced, no grant is stored and no token leaves."""
 
-    async def broken() -> None:
+    async def broken(log: Log) -> None:
         raise OSError("no disk")
 
     before = len(world.store.grants())
-    monkeypatch.setattr(world.log, "sync", broken)
+    monkeypatch.setattr(Log, "sync", broken)
     with pytest.raises(OSError, match="no disk"):
         mint(world, "alice")
     assert len(world.store.grants()) == before
@@ -103,7 +141,7 @@ def test_nobody_mints_for_others(world: World) -> None:
     """A person without the ability mints neither for somebody else nor for somebody else's agent."""
     with pytest.raises(Refused, match="mint for others"):
         mint(world, "bob", person="alice")
-    with pytest.raises(AgentError, match="not an agent of this person"):
+    with pytest.raises(AgentError, match="no such identity"):
         mint(world, "bob", agent="claude-code")
 
 
@@ -112,6 +150,20 @@ def test_administrator_mints_for_others_as_far_as_they_may(world: World) -> None
     assert mint(world, "root", person="alice", agent="claude-code").identity.title == "alice -> claude-code"
     with pytest.raises(Refused, match="eve may not connect"):
         mint(world, "root", person="eve")
+
+
+def test_who_mints_for_others_approves_nothing_of_theirs(world: World) -> None:
+    """The token is in the hands of the one who minted it: they have a part in what it asks, exchanged or not."""
+    minted = mint(world, "root", person="alice", agent="claude-code")
+    found = world.directory_.identity(world.issuer.verify(minted.token, "resource:shop"))
+    own = world.directory_.identity(mint(world, "alice", agent="claude-code").claims)
+    root = world.call(lambda: world.access.chain("root"))
+    approver = Identity((replace(root.person, groups=("dba",)),))
+    asked = held()
+    may_answer(replace(asked, question=replace(asked.question, requester=own)), approver)
+    with pytest.raises(Refused, match="has a part"):
+        may_answer(replace(asked, question=replace(asked.question, requester=found)), approver)
+    assert world.leaves("token.issued")[-2]["prf"][0] == f"minted:{root.person.subject}"
 
 
 def test_whole_chain_must_be_allowed(world: World) -> None:
@@ -125,14 +177,24 @@ def test_whole_chain_must_be_allowed(world: World) -> None:
 @pytest.mark.parametrize("ttl", [-1, 0, SHORTEST - 1, 901, 10**9])
 def test_life_is_limited(world: World, ttl: int) -> None:
     """An agent's token lives no longer than the rule's `for`, and not less than ten seconds."""
-    with pytest.raises(Refused, match="lives 10 to 900 seconds"):
+    with pytest.raises(Refused, match="given for 10 to 900 seconds"):
         mint(world, "alice", agent="claude-code", ttl=ttl)
+
+
+def test_a_token_lives_shorter_than_its_grant(tmp_path: Path) -> None:
+    """`limits.token` ends the token, not the access: what it opened lasts as long as the grant."""
+    with World(tmp_path) as world:
+        world.staff()
+        world.access._life = 60
+        minted = mint(world, "alice", agent="claude-code", ttl=600)
+        assert minted.claims.expires - minted.claims.issued == 60
+        assert minted.grant.expires // 1_000_000 - minted.claims.issued >= 599
 
 
 def test_unknown_resource_is_refused(world: World) -> None:
     """There is no token for what is not configured, nor for the gateway itself."""
     for name in ("nowhere", "tidegate"):
-        with pytest.raises(Refused, match="no such resource"):
+        with pytest.raises(Refused, match="may not connect"):
             mint(world, "alice", resource=name)
 
 
@@ -156,7 +218,7 @@ def test_revoked_login_is_refused_at_once(world: World) -> None:
     """After revocation a login no longer authenticates."""
     root = who(world, "root")
     _, code = world.call(lambda: world.access.fresh_code(root, "bob"))
-    login = world.call(lambda: world.access.enrol(code))
+    login = world.call(lambda: world.access.enrol(code, PASSWORD))
     assert world.call(lambda: world.access.revoke(login.identity, login.claims.id)) == 1
     with pytest.raises(AgentError, match="login has ended"):
         world.call(lambda: world.access.authenticate(login.token))

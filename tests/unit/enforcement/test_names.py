@@ -7,8 +7,8 @@ from collections.abc import Awaitable
 
 import pytest
 
-from tidegate.enforcement.names import Names
-from tidegate.errors import ConfigError
+from tidegate.enforcement.names import Atlas, Names
+from tidegate.errors import ConfigError, LogFailure
 from tidegate.model.resource import Address, Field, Resource
 from unit.web.world import Tables
 
@@ -31,6 +31,22 @@ class Loader:
 def names(load: Loader) -> Names[Tables]:
     """The names of a resource with one tagged field."""
     return Names(Resource("shop", "test", Address("127.0.0.1", 1), tags={EMAIL: "pii.email"}), load)
+
+
+class Others:
+    """Other processes: notes what they hear, and lets the test say when they have heard it."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, ...]] = []
+        self.answers: list[asyncio.Future[None]] = []
+
+    def redefining(self, resource: str, database: str, mark: str) -> asyncio.Future[None]:
+        self.heard.append(("redefining", resource, database, mark))
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return self.answers[-1]
+
+    def over(self, resource: str, database: str, mark: str) -> None:
+        self.heard.append(("over", resource, database, mark))
 
 
 def run(*steps: Awaitable[None]) -> None:
@@ -65,3 +81,81 @@ def test_a_missing_tagged_field_closes_the_resource() -> None:
         with pytest.raises(ConfigError, match=r"public\.customers\.email") as refused:
             run(known.fresh())
         assert refused.value.code == "config.tags"
+
+
+SHOP = Resource("shop", "test", Address("127.0.0.1", 1), tags={EMAIL: "pii.email"})
+
+
+def test_others_hear_before_it_is_done() -> None:
+    """A redefinition is untold until every other process has answered; its end is told once."""
+
+    async def story() -> None:
+        others = Others()
+        known = Names(SHOP, Loader(EMAIL), "db", others)
+        known.redefining(self := object())
+        assert known.unsettled and known.untold(self)
+        telling = asyncio.create_task(known.told(self))
+        await asyncio.sleep(0)
+        assert not telling.done()
+        others.answers[0].set_result(None)
+        await telling
+        assert not known.untold(self)
+        known.redefining(self)
+        known.over(self)
+        known.over(self)
+        assert others.heard == [("redefining", "shop", "db", "1"), ("over", "shop", "db", "1")]
+
+    asyncio.run(story())
+
+
+def test_who_cannot_be_told_redefines_nothing() -> None:
+    """When the others are not to be reached the statement fails, and stays untold."""
+
+    async def story() -> None:
+        others = Others()
+        known = Names(SHOP, Loader(EMAIL), "db", others)
+        known.redefining(self := object())
+        others.answers[0].set_exception(ConnectionError())
+        with pytest.raises(LogFailure):
+            await known.told(self)
+        assert known.untold(self)
+
+    asyncio.run(story())
+
+
+def test_what_others_redefine_unsettles() -> None:
+    """News of another process count for names that are known and for those that are asked for later."""
+
+    async def story() -> None:
+        atlas, load = Atlas(), Loader(EMAIL)
+        atlas.redefining_elsewhere("shop", "db", "2.1")
+        known = await atlas.names(SHOP, "db", load)
+        assert known.unsettled and not known.settling
+        atlas.redefining_elsewhere("shop", "db", "2.2")
+        atlas.over_elsewhere("shop", "db", "2.1")
+        await known.read_back()
+        assert known.unsettled, "the other one goes on"
+        atlas.over_elsewhere("shop", "db", "2.2")
+        assert known.settling
+        await known.read_back()
+        assert not known.unsettled and load.count == 3
+
+    asyncio.run(story())
+
+
+def test_only_what_is_in_use_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resource without sessions is left alone: each reading logs in there."""
+    monkeypatch.setattr("tidegate.enforcement.names.EVERY", 0.01)
+    used, unused = Loader(), Loader()
+
+    async def story() -> None:
+        atlas = Atlas()
+        for name, load in (("used", used), ("unused", unused)):
+            await atlas.names(Resource(name, "test", Address("127.0.0.1", 1)), "", load)
+        watching = asyncio.create_task(atlas.watch(lambda name: name == "used", lambda error: None))
+        while used.count < 3:  # noqa: ASYNC110 - it counts itself
+            await asyncio.sleep(0.005)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+    assert unused.count == 1

@@ -95,6 +95,30 @@ def test_the_longest_at_the_door_makes_room() -> None:
     run(test)
 
 
+def test_who_has_come_further_stays_longer() -> None:
+    """A newcomer that says nothing is cut off before one that has taken a step, however old that is."""
+
+    async def step(stream: Stream) -> None:
+        while await stream.exactly(1) != b".":
+            stream.progress += 1
+            stream.write(b"+")
+        stream.write(b".")
+
+    async def test() -> None:
+        async with listening(step, places=2) as port:
+            older, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"a")
+            assert await older.readexactly(1) == b"+"
+            newer, _ = await asyncio.open_connection("127.0.0.1", port)
+            assert await said(port, b".") == b"."
+            with suppress(ConnectionResetError):
+                assert await newer.read() == b""
+            writer.write(b".")
+            assert await older.read() == b"."
+
+    run(test)
+
+
 def test_an_address_in_use_is_a_config_error() -> None:
     """The operator is told what to change."""
 

@@ -67,6 +67,58 @@ def test_an_agent_never_stands_alone(directory: Directory, alice: Identity) -> N
     assert code(directory, alice.person.subject, alice.person.subject) == "identity.unowned"
 
 
+def test_an_agent_that_proved_itself_may_act_for_others(directory: Directory, alice: Identity) -> None:
+    """What an exchange has proven may stand behind another person, and its owner stays known; a plain token may not."""
+    directory.add(bob := directory.person("bob"), leaf=3)
+    found = directory.resolve([bob.subject, "a_claude-code"], ["token", "jwt:k8s"])
+    assert [hop.proof for hop in found.chain] == ["token", "jwt:k8s"]
+    assert found.involved == {bob.subject, "a_claude-code", alice.person.subject}
+    with pytest.raises(AgentError, match="not an agent of this person"):
+        directory.resolve([bob.subject, "a_claude-code"], ["oidc:corp", "token"])
+
+
+def test_no_chain_rests_on_a_disabled_owner(directory: Directory, alice: Identity) -> None:
+    """An agent ends with the person who answers for it, also where it acts for somebody else."""
+    directory.add(bob := directory.person("bob"), leaf=3)
+    directory.disable(alice.person.subject, leaf=4)
+    for attempt in (
+        lambda: directory.resolve([bob.subject, "a_claude-code"], ["token", "exchange"]),
+        lambda: directory.answering("a_claude-code", "jwt:k8s"),
+    ):
+        with pytest.raises(AgentError) as caught:
+            attempt()
+        assert caught.value.code == "identity.disabled"
+
+
+def test_nobody_is_in_a_chain_twice(directory: Directory, alice: Identity) -> None:
+    """A chain that comes back to an agent is refused."""
+    assert code(directory, alice.person.subject, "a_claude-code", "a_claude-code") == "identity.repeated"
+
+
+def test_who_comes_alone_brings_its_owner(directory: Directory, alice: Identity) -> None:
+    """An agent's own credential stands for its owner and itself; the owner has proven nothing."""
+    directory.add(directory.service("nightly"), owner=alice.person.subject, leaf=3)
+    for subject in ("a_claude-code", "s_nightly"):
+        found = directory.answering(subject, "jwt:k8s")
+        assert [(hop.subject, hop.proof) for hop in found.chain] == [
+            (alice.person.subject, "owner"),
+            (subject, "jwt:k8s"),
+        ]
+    assert found.actor.kind is Kind.SERVICE
+
+
+def test_without_an_owner_nobody_connects(directory: Directory, alice: Identity) -> None:
+    """A person comes in no such way, nor an agent whose owner is not in the directory."""
+    directory._entries.put_identity(directory.agent("orphan"), owner="", disabled=False, leaf=3)
+    directory._entries.put_identity(directory.agent("pet"), owner="a_claude-code", disabled=False, leaf=3)
+    for subject in (alice.person.subject, "a_orphan", "a_pet"):
+        with pytest.raises(AgentError) as caught:
+            directory.answering(subject, "jwt:k8s")
+        assert caught.value.code == "identity.unowned"
+    with pytest.raises(AgentError, match="no person answers for a_orphan"):
+        directory.answering("a_orphan", "jwt:k8s")
+
+
 def test_strangers_are_refused(directory: Directory, alice: Identity) -> None:
     """An unknown subject or name is an error, also behind a known person."""
     assert code(directory, "u_nobody") == code(directory, alice.person.subject, "a_nobody") == "identity.unknown"

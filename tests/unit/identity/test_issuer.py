@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from joserfc import jwt
-from joserfc.jwk import OctKey, OKPKey
+from joserfc.jwk import KeySet, OctKey, OKPKey
 
 from tidegate.errors import AgentError
-from tidegate.identity.issuer import SIZE_LIMIT, Claims, Issuer
+from tidegate.identity.issuer import SIZE_LIMIT, Claims, Issuer, ours
 from tidegate.model.identity import Hop, Identity, Kind
 
 from .conftest import Watch
@@ -79,6 +80,37 @@ def test_the_actor_is_outermost(issuer: Issuer) -> None:
     _, body = parts(minted(issuer))
     assert body["sub"] == "u_alice"
     assert body["act"] == {"sub": "a_sub-agent", "act": {"sub": "a_claude-code"}}
+
+
+def test_each_hop_says_how_it_was_proven(issuer: Issuer) -> None:
+    """``prf`` stands beside each ``sub`` that was not proven by a token of ours, and comes back in order."""
+    proofs = ("oidc:corp", "token", "jwt:k8s")
+    chain = Identity(tuple(replace(hop, proof=proof) for hop, proof in zip(CHAIN.chain, proofs, strict=True)))
+    token, claims = issuer.mint(chain, audience="resource:shop", ttl=60)
+    _, body = parts(token)
+    assert (body["prf"], body["act"]) == (
+        "oidc:corp",
+        {"sub": "a_sub-agent", "prf": "jwt:k8s", "act": {"sub": "a_claude-code"}},
+    )
+    assert issuer.verify(token, "resource:shop") == claims
+    assert claims.proofs == proofs
+
+
+def test_others_can_check_a_token_by_the_public_keys(issuer: Issuer) -> None:
+    """The key set verifies what was minted and holds nothing private."""
+    keys = json.loads(json.dumps(issuer.keys))
+    assert "d" not in keys["keys"][0]
+    found = jwt.decode(minted(issuer), KeySet.import_key_set(keys), algorithms=["Ed25519"])
+    assert found.claims["sub"] == "u_alice"
+
+
+def test_a_token_of_ours_is_told_by_its_type(issuer: Issuer) -> None:
+    """Only the type in the header says so, and nothing else is asked; garbage is none."""
+    header, body = parts(minted(issuer))
+    assert ours(minted(issuer)) and ours(f"{_encoded(header | {'alg': 'none'})}.{_encoded(body)}.AA")
+    assert not any(
+        map(ours, (f"{_encoded(header | {'typ': 'JWT'})}.{_encoded(body)}.AA", "", "a.b.c", "x" * 9000, "é"))
+    )
 
 
 def test_no_groups_and_no_names(issuer: Issuer) -> None:
@@ -162,7 +194,8 @@ def test_a_key_within_the_token_is_not_used(issuer: Issuer) -> None:
     "change",
     [
         {"exp": "tomorrow"}, {"exp": True}, {"exp": 1.5e18}, {"nbf": None}, {"sub": ""}, {"sub": 7}, {"jti": None},
-        {"act": "a_x"}, {"act": {}}, {"act": []}, {"grant": 7},
+        {"prf": ""}, {"prf": 7}, {"act": {"sub": "a_x", "prf": []}}, {"act": "a_x"}, {"act": {}}, {"act": []},
+        {"grant": 7},
     ],
 )  # fmt: skip
 def test_wrong_claims_are_refused(issuer: Issuer, change: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from tidegate.operations.sql import Classifier
 SEED = """
 CREATE TABLE customers (id int PRIMARY KEY, email text, city text, active bool, age int);
 INSERT INTO customers VALUES (1, 'zqxa@example.org', 'Lyon', true, 40), (2, 'zqxb@example.org', 'Oslo', false, 50);
+CREATE SEQUENCE numbers;
 CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers, total numeric, note jsonb);
 INSERT INTO orders VALUES (10, 1, 5, '{"a": 1}'), (11, 2, 7, '{"a": 2}');
 CREATE TABLE copies (id int, what text);

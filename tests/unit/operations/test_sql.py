@@ -119,7 +119,7 @@ def test_an_error_quotes_nothing_of_the_statement(classifier: Classifier) -> Non
 def queries(server: Postgres, commands: list[str]) -> list[str]:
     """What psql itself sends for its commands."""
     done = subprocess.run(
-        [server.bin / "psql", "-XE", "-d", server.dsn("lineage")],
+        [server.tools / "psql", "-XE", "-d", server.dsn("lineage")],
         input="\n".join(commands), capture_output=True, text=True, check=True,
     )  # fmt: skip
     parts = done.stdout.split("QUERY **")[1:]
@@ -243,3 +243,69 @@ def test_a_time_out_cannot_be_switched_off(classifier: Classifier, value: str) -
 def test_writing_to_a_catalog_is_administration(classifier: Classifier, text: str) -> None:
     """A catalog's rows are settings, roles and definitions."""
     assert classifier.classify(text)[0].verb is Verb.ADMINISTER
+
+
+def test_set_config_names_its_setting(classifier: Classifier) -> None:
+    """A policy sees what a call sets, and beside unproven code that there may be more."""
+    plain, beside = (
+        classifier.classify(f"SELECT set_config('search_path', '', false){more}")[0] for more in ("", ", spy(1)")
+    )
+    assert plain.details["setting"] == ["search_path"] and plain.verb == "administer"
+    assert beside.details["setting"] == ["*", "search_path"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("SELECT pg_catalog.set_config('search_path', '', false)", False),
+        ("SET row_security = off", False),
+        ("RESET search_path", False),
+        ("SELECT set_config('search_path', '', false), spy(1)", True),
+        ("REINDEX TABLE customers", True),
+    ],
+)
+def test_a_setting_runs_no_code(classifier: Classifier, text: str, code: bool) -> None:
+    """Where users have defined functions, administration may run them; setting something does not (a dump does it)."""
+    assert bool(one(classifier, text).details.get("code")) == code
+
+
+def test_the_weakest_lock_is_a_read(classifier: Classifier) -> None:
+    """LOCK TABLE IN ACCESS SHARE MODE reads what it names, and a name that is not known stays unresolved."""
+    known, strange = (
+        classifier.classify(f"LOCK TABLE {name} IN ACCESS SHARE MODE")[0] for name in ("customers", "nothing")
+    )
+    assert known.reads == ("public.customers",) and not known.writes and not known.effect
+    assert strange.details["unresolved"] == ["nothing"] and strange.effect
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [("SELECT count(*) FROM pg_subscription WHERE subdbid = 1", False),
+     ("SELECT subname FROM pg_subscription", False),
+     ("SELECT subconninfo FROM pg_subscription", True),
+     ("SELECT * FROM pg_subscription", True),
+     ("TABLE pg_subscription", True),
+     ("SELECT s::text FROM pg_subscription s", True),
+     ("SELECT 1 FROM pg_subscription WHERE subconninfo LIKE '%x%'", True),
+     ("SELECT lower(subconninfo) AS name FROM pg_subscription", True),
+     ("SELECT spy(1) FROM pg_subscription", True),
+     ("CREATE TABLE t AS SELECT subconninfo FROM pg_subscription", True),
+     ("COPY pg_subscription TO STDOUT", True)],
+)  # fmt: skip
+def test_one_field_of_a_catalog_may_be_the_secret(classifier: Classifier, text: str, secret: bool) -> None:
+    """Subscriptions may be counted and named; their connection strings are secrets, wherever they flow."""
+    assert classifier.classify(text)[0].details["secrets"] is secret
+
+
+@pytest.mark.parametrize(
+    ("text", "writes", "unresolved"),
+    [("SELECT nextval('numbers')", ("public.numbers",), None),
+     ("SELECT nextval('public.numbers'::regclass)", ("public.numbers",), None),
+     ("SELECT nextval('nothing')", (), ["sequence of nextval"]),
+     ("SELECT setval(pg_get_serial_sequence('orders', 'id'), 1)", (), ["sequence of setval"]),
+     ("SELECT nextval($1)", (), ["sequence of nextval"])],
+)  # fmt: skip
+def test_a_sequence_is_written(classifier: Classifier, text: str, writes: tuple[str, ...], unresolved: object) -> None:
+    """A constant names the sequence that is advanced; anything else may name any."""
+    facts = classifier.classify(text)[0]
+    assert (facts.writes, facts.details.get("unresolved"), facts.effect) == (writes, unresolved, True)

@@ -70,3 +70,53 @@ def test_plain_definitions_are_left_alone(classifier: Classifier, text: str) -> 
     """What neither moves nor tries values is policy's business only."""
     (facts,) = classifier.classify(text)
     assert facts.flows == frozenset() and facts.filters == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE FUNCTION f() RETURNS int",
+        "CREATE PROCEDURE p()",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql",
+        "DO LANGUAGE plpgsql",
+        "SELECT 1; CREATE FUNCTION f() RETURNS int",
+    ],
+)
+def test_code_without_a_body_is_unknown(classifier: Classifier, text: str) -> None:
+    """The grammar accepts it, and the library that reads bodies would end the process over it."""
+    assert classifier.classify(text)[-1].details["contains"] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("text", "verb"),
+    [
+        ("ALTER TABLE copies ADD more text DEFAULT spy(1)", "execute"),
+        ("ALTER TABLE copies ALTER what TYPE text USING public.spy(id)", "execute"),
+        ("ALTER TABLE copies ADD CHECK (spy(id) <> '')", "execute"),
+        ("CREATE INDEX ON copies (spy(id))", "execute"),
+        ("CREATE INDEX ON copies (id) WHERE point(1, 1) @#@ point(2, 2) <> ''", "execute"),
+        ("ALTER DOMAIN checked ADD CHECK (spy(VALUE) <> '')", "execute"),
+        ("ALTER TABLE copies ADD more text DEFAULT set_config('role', 'x', false)", "administer"),
+        ("ALTER TABLE copies ADD more text DEFAULT lo_import('/etc/passwd')::text", "administer"),
+        ("ALTER TABLE copies ADD more xml DEFAULT query_to_xml('select 1', true, true, '')", "unknown"),
+    ],
+)
+def test_what_runs_inside_counts(classifier: Classifier, text: str, verb: str) -> None:
+    """A definition evaluates its expressions over the rows that are there: who may define may not run any function."""
+    (facts,) = classifier.classify(text)
+    assert verb in facts.details["verbs"] and "define" in facts.details["verbs"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE copies ADD more timestamptz DEFAULT now()",
+        "ALTER TABLE copies ADD more int DEFAULT nextval('numbers')",
+        "CREATE TABLE more (id serial, at date DEFAULT current_date, CHECK (length(id::text) < 9))",
+        "CREATE INDEX ON copies (lower(what)) WHERE id > 1",
+    ],
+)
+def test_harmless_expressions_are_part_of_the_definition(classifier: Classifier, text: str) -> None:
+    """Built-ins without effects, and the sequence of a column, need no other right."""
+    (facts,) = classifier.classify(text)
+    assert facts.details["verbs"] == ["define"]

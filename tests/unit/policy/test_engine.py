@@ -151,3 +151,35 @@ def test_it_decides_what_the_evaluator_decides(parts: list, many: list[Facts]) -
         for facts in many:
             decision, data = engine.decide(identity, resource, facts)
             assert decision == engine._decision(judge(json.loads(engine.bundle.canonical), json.loads(data)))
+
+
+def test_an_emergency_is_committed_with_the_facts(engine: Build, alice: Identity, shop: Resource) -> None:
+    """The bytes in the log say that it was one, and lead the evaluator to the same verdict."""
+    made = engine(POLICY)
+    write = Facts(Verb.WRITE, "update", "update x set y = 1")
+    assert made.decide(alice, shop, write)[0].effect is Effect.HOLD
+    decision, data = made.decide(alice, shop, write, emergency=True)
+    assert decision.effect is Effect.ALLOW
+    assert json.loads(data)["emergency"] is True
+    assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
+    assert judge({"rules": made.bundle.rules}, json.loads(data))["effect"] == "allow"
+
+
+def test_standing_access_needs_a_rule_for_every_hop(
+    engine: Build, alice: Identity, agent: Identity, shop: Resource
+) -> None:
+    """One hop that needs a request makes the chain need one."""
+    both = POLICY.replace("may: [connect], then: allow, for", "may: [connect], then: allow, standing: true, for")
+    one = POLICY.replace("connect], then: allow, for: 8h", "connect], then: allow, standing: true, for: 8h")
+    assert engine(both).standing(agent, shop) and engine(one).standing(alice, shop)
+    assert not engine(one).standing(agent, shop) and not engine(POLICY).standing(alice, shop)
+
+
+def test_who_answers_a_hold_is_read_whole(engine: Build, alice: Identity, shop: Resource) -> None:
+    """Signatures, escalation and the patience on the line reach the decision."""
+    more = "approvers: {groups: [dba], signed: true, escalate: {groups: [cto], after: 2m}}, patience: 30s"
+    made = engine(POLICY.replace("approvers: {groups: [dba]}", more))
+    decision, _ = made.decide(alice, shop, Facts(Verb.WRITE, "update", ""))
+    (wanted,) = decision.approvers
+    assert (wanted.signed, wanted.escalate, wanted.after) == (True, ("cto",), 120)
+    assert (decision.within, decision.patience) == (300, 30)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.policy import judge as module
 from tidegate.policy.judge import judge
 
+SOURCE = Path(__file__).parents[3] / "src" / "tidegate"
 Json = dict[str, Any]
 ALLOW: Json = {"id": "a", "may": ["read", "write"], "then": "allow"}
 
@@ -294,7 +294,40 @@ def test_a_longer_chain_never_helps(rules: list[Json], asked: Json) -> None:
 
 def test_it_imports_the_standard_library_only() -> None:
     """The offline verifier ships this file as it is."""
-    tree = ast.parse(Path(module.__file__).read_text())
+    tree = ast.parse((SOURCE / "policy" / "judge.py").read_text())
     names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("command", "verb", "normal", "emergency"),
+    [
+        ("update", "write", "hold", "allow"),
+        ("copy", "read", "refuse", "allow"),
+        ("drop", "read", "refuse", "refuse"),
+        ("call", "execute", "refuse", "refuse"),
+    ],
+)
+def test_an_emergency_lifts_the_wait_and_marked_refusals_only(
+    command: str, verb: str, normal: str, emergency: str
+) -> None:
+    """Nobody is waited for; a refusal is lifted only where its rule says so; masks and limits stay."""
+    rules = [
+        rule("reads", mask=["pii"], limit={"rows": 5, "per": "operation"}),
+        rule("held", "hold", "write", mask=["pii"], limit={"rows": 5, "per": "operation"}),
+        rule("marked", "refuse", break_glass=True, where={"command": ["copy"]}),
+        rule("never", "refuse", where={"command": ["drop"]}),
+    ]
+    asked = facts(verb, command=command, commands=[command])
+    assert verdict(rules, asked)["effect"] == normal
+    found = verdict(rules, {**asked, "emergency": True})
+    assert (found["effect"], found["approvers"]) == (emergency, [])
+    if emergency == "allow":
+        assert (found["mask"], found["limits"]["rows"]) == (["pii"], 5)
+
+
+def test_only_true_is_an_emergency() -> None:
+    """Nothing that merely looks like it lifts a hold."""
+    for word in (1, "true", [True], None):
+        assert verdict([rule("held", "hold", "write")], {**facts("write"), "emergency": word})["effect"] == "hold"

@@ -9,6 +9,7 @@ import pytest
 from servers import Postgres
 from tidegate.errors import ResourceError
 from tidegate.model.resource import Address, Field, Resource
+from tidegate.model.secret import Credential
 from tidegate.operations.catalog import QUERIES
 from tidegate.protocols import postgres_catalog
 from tidegate.protocols.postgres_catalog import Schema, gateway_query, load, session
@@ -23,7 +24,7 @@ def shop(postgres: Postgres) -> Resource:
 def loaded(shop: Resource, postgres: Postgres) -> tuple[Schema, list[str]]:
     """The catalog, and what was recorded."""
     recorded: list[str] = []
-    return asyncio.run(load(shop, "postgres", postgres.password, recorded.append)), recorded
+    return asyncio.run(load(shop, "postgres", Credential(shop.user, postgres.password), recorded.append)), recorded
 
 
 def test_load(shop: Resource, postgres: Postgres) -> None:
@@ -50,7 +51,7 @@ def ask(shop: Resource, postgres: Postgres, *texts: str) -> list[list[str | None
 
     async def asked() -> list[list[str | None]]:
         rows: list[list[str | None]] = []
-        async with session(shop, "postgres", postgres.password) as stream:
+        async with session(shop, "postgres", Credential(shop.user, postgres.password)) as stream:
             for text in texts:
                 rows = await gateway_query(stream, text, lambda text: None)
         return rows
@@ -83,4 +84,27 @@ def test_record_comes_first(shop: Resource, postgres: Postgres) -> None:
         raise ResourceError("no log")
 
     with pytest.raises(ResourceError, match="no log"):
-        asyncio.run(load(shop, "postgres", postgres.password, broken))
+        asyncio.run(load(shop, "postgres", Credential(shop.user, postgres.password), broken))
+
+
+@pytest.mark.parametrize(
+    ("begin", "inside", "firm"),
+    [
+        ("begin", True, True),
+        ("begin isolation level repeatable read", True, False),
+        ("begin isolation level serializable", True, False),
+        ("set default_transaction_isolation = serializable", False, True),
+    ],
+)
+def test_an_old_snapshot_is_not_firm(shop: Resource, postgres: Postgres, begin: str, inside: bool, firm: bool) -> None:
+    """A transaction that keeps its snapshot does not see what others redefine, though it would run that."""
+    schema, _ = loaded(shop, postgres)
+    questions = schema.definitions(schema.classify("select count(*) from pg_class"))
+
+    async def asked() -> list[list[list[bytes | None]]]:
+        async with session(shop, "postgres", Credential(shop.user, postgres.password)) as stream:
+            await gateway_query(stream, begin, lambda text: None)
+            rows = [await gateway_query(stream, text, lambda text: None) for text in questions]
+            return [[[cell if cell is None else cell.encode() for cell in row] for row in found] for found in rows]
+
+    assert schema.firm(asyncio.run(asked()), inside=inside) is firm

@@ -1,42 +1,77 @@
-"""Logins to real servers: SCRAM, MD5, TLS in each mode, and what an agent is told when they fail."""
+"""Logins to real servers: versions, SCRAM with and without channel binding, MD5, and what is told of faults."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from servers import Postgres
 from tidegate.enforcement.stream import Stream
-from tidegate.errors import ConfigError, ResourceError
+from tidegate.errors import ResourceError
 from tidegate.model.resource import Address, Resource
-from tidegate.protocols.postgres_login import Greeting, cancel, login, reach, receive
+from tidegate.model.secret import Credential
+from tidegate.protocols._scram import end_point
+from tidegate.protocols.postgres_login import Greeting, enter, login
+from tidegate.protocols.postgres_reach import reach
 from tidegate.wire.postgres_messages import message
+from unit.protocols.test_postgres_startup import Line
 
 DATABASE = {"database": "postgres"}
 
 
-def resource(server: Postgres, tls: str = "disable", ca: str = "") -> Resource:
+def resource(server: Postgres, tls: str = "disable", ca: str = "", direct: bool = False) -> Resource:
     """The server as a resource."""
-    return Resource("shop", "postgres", Address("127.0.0.1", server.port), "postgres", server.user, tls=tls, ca=ca)
+    address = Address("127.0.0.1", server.port)
+    return Resource("shop", "postgres", address, "postgres", server.user, tls=tls, ca=ca, direct_tls=direct)
 
 
 async def greeting(shop: Resource, password: str, settings: Mapping[str, str] = DATABASE) -> tuple[Greeting, bool]:
     """What the server says, and whether the connection was encrypted."""
-    stream = await reach(shop, 5)
-    try:
-        return await login(stream, shop, password, settings), stream.secure
-    finally:
-        await stream.close()
+    stream, told = await enter(shop, Credential(shop.user, password), settings, 5)
+    await stream.close()
+    return told, stream.secure
 
 
 def test_scram(postgres: Postgres) -> None:
     """SCRAM-SHA-256 logs in, with the gateway's own settings."""
     told, secure = asyncio.run(greeting(resource(postgres), postgres.password))
-    assert told.settings["client_encoding"] == "UTF8" and told.number and len(told.secret) >= 4 and not secure
+    assert told.settings["client_encoding"] == "UTF8" and told.number and not secure
+
+
+@pytest.mark.parametrize(("edition", "length"), [("postgres", 32), ("postgres_debian", 4)])
+def test_newest_version_that_both_speak(request: pytest.FixtureRequest, edition: str, length: int) -> None:
+    """A server of version 18 is spoken to in 3.2, whose keys are long; an older one settles for 3.0."""
+    server: Postgres = request.getfixturevalue(edition)
+    told, _ = asyncio.run(greeting(resource(server), server.password))
+    assert len(told.secret) == length
+
+
+@pytest.mark.parametrize("state", [b"0A000", b"08P01"])
+def test_server_that_does_not_negotiate(state: bytes) -> None:
+    """A server or pooler that refuses 3.2 with an error is asked again in 3.0."""
+
+    async def attempt() -> Greeting:
+        asked: list[bytes] = []
+
+        def answer(heard: bytes) -> bytes:
+            asked.append(heard[4:8])
+            if heard[7] != 0:
+                return message(b"E", b"SFATAL\0C" + state + b"\0Munsupported\0\0")
+            return message(b"R", bytes(4)) + message(b"K", bytes(8)) + message(b"Z", b"I")
+
+        async with answering(answer) as shop:
+            stream, told = await enter(shop, Credential(shop.user), DATABASE, 5)
+            await stream.close()
+        assert asked == [b"\0\3\0\2", b"\0\3\0\0"]
+        return told
+
+    assert asyncio.run(attempt()).secret == bytes(4)
 
 
 def test_md5(postgres_debian: Postgres) -> None:
@@ -53,30 +88,26 @@ def test_trust_and_cleartext(auth: str) -> None:
     assert told.settings["standard_conforming_strings"] == "on"
 
 
-@pytest.mark.parametrize("tls", ["require", "verify-full"])
-def test_tls(postgres_tls: Postgres, tls: str) -> None:
-    """Both modes encrypt; verify-full checks the chain and the name."""
-    assert postgres_tls.tls is not None
-    shop = resource(postgres_tls, tls, str(postgres_tls.tls.authority))
-    assert asyncio.run(greeting(shop, postgres_tls.password))[1]
+def test_channel_binding(postgres_tls: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS the login is bound to the server's certificate: with another one's hash the server refuses it."""
+    shop = resource(postgres_tls, "require")
+    used: list[bytes] = []
+
+    def bound(certificate: bytes) -> bytes:
+        used.append(certificate)
+        return end_point(certificate) if len(used) == 1 else bytes(32)
+
+    monkeypatch.setattr("tidegate.protocols.postgres_login.end_point", bound)
+    assert asyncio.run(greeting(shop, postgres_tls.password))[1] and len(used) == 1
+    with pytest.raises(ResourceError, match="SQLSTATE"):
+        asyncio.run(greeting(shop, postgres_tls.password))
 
 
-def test_tls_with_an_unknown_authority(postgres_tls: Postgres) -> None:
-    """verify-full refuses a server whose certificate nobody vouches for."""
-    with pytest.raises(ResourceError, match="TLS"):
-        asyncio.run(greeting(resource(postgres_tls, "verify-full"), postgres_tls.password))
-
-
-def test_tls_that_the_server_does_not_offer(postgres: Postgres) -> None:
-    """There is no falling back to plaintext."""
-    with pytest.raises(ResourceError, match="TLS"):
-        asyncio.run(greeting(resource(postgres, "require"), postgres.password))
-
-
-def test_unreadable_authority(postgres_tls: Postgres) -> None:
-    """A missing ca file is the operator's fault."""
-    with pytest.raises(ConfigError):
-        asyncio.run(greeting(resource(postgres_tls, "require", "/nowhere.pem"), postgres_tls.password))
+def test_channel_binding_cannot_be_taken_away(postgres_tls: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When somebody in the middle strikes the offer, the gateway says that it could have bound, and the server ends."""
+    monkeypatch.setattr("tidegate.protocols.postgres_login.PLUS", "SCRAM-SHA-256-UNHEARD")
+    with pytest.raises(ResourceError, match="SQLSTATE"):
+        asyncio.run(greeting(resource(postgres_tls, "require"), postgres_tls.password))
 
 
 def test_wrong_password_is_told_without_details(postgres: Postgres) -> None:
@@ -101,39 +132,12 @@ def test_settings_are_applied(postgres: Postgres) -> None:
     assert (told.settings["TimeZone"], told.settings["client_encoding"]) == ("Asia/Tokyo", "UTF8")
 
 
-async def first_error(stream: Stream) -> bytes:
-    """The body of the next ErrorResponse."""
-    while True:
-        tag, body = await receive(stream)
-        if tag == b"E":
-            return body
-
-
-def test_cancel(postgres: Postgres) -> None:
-    """A cancel request ends what the session runs."""
-
-    async def cancelled() -> bytes:
-        shop = resource(postgres)
-        stream = await reach(shop, 5)
-        told = await login(stream, shop, postgres.password, DATABASE)
-        stream.write(message(b"Q", b"select pg_sleep(60)\0"))
-        failed = asyncio.create_task(first_error(stream))
-        while not failed.done():
-            await cancel(shop, told, 5)
-            await asyncio.wait([failed], timeout=0.1)
-        await stream.close()
-        return await failed
-
-    assert b"C57014\0" in asyncio.run(cancelled())
-
-
 @asynccontextmanager
-async def pretender(*said: bytes) -> AsyncIterator[Resource]:
-    """A server that says these bytes whatever it hears."""
+async def answering(answer: Callable[[bytes], bytes]) -> AsyncIterator[Resource]:
+    """A server that answers the first bytes of each connection."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(b"".join(said))
+        writer.write(answer(await reader.read(1000)))
         await reader.read()
         writer.close()
 
@@ -141,6 +145,11 @@ async def pretender(*said: bytes) -> AsyncIterator[Resource]:
     port = server.sockets[0].getsockname()[1]
     async with server:
         yield Resource("shop", "postgres", Address("127.0.0.1", port), "postgres", "app")
+
+
+def pretender(*said: bytes) -> AbstractAsyncContextManager[Resource]:
+    """A server that says these bytes whatever it hears."""
+    return answering(lambda heard: b"".join(said))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +161,12 @@ async def pretender(*said: bytes) -> AsyncIterator[Resource]:
         message(b"R", (10).to_bytes(4, "big") + b"SCRAM-SHA-256\0\0") + message(b"R", bytes(4)),
         message(b"R", bytes(4)) + message(b"S", b"client_encoding\0SQL_ASCII\0"),
         message(b"R", bytes(4)) + message(b"v", bytes(8)),
+        message(b"v", bytes(8)) + message(b"v", bytes(8)) + message(b"R", bytes(4)),
+        message(b"v", b"\0\3\0\2" + bytes(4)) + message(b"R", bytes(4)),
+        message(b"v", b"\0\3\0\0\0\0\0\1_pq_.x\0") + message(b"R", bytes(4)),
+        message(b"R", bytes(4)) + message(b"K", bytes(7)),
+        message(b"R", bytes(4)) + message(b"K", bytes(261)),
+        message(b"R", (10).to_bytes(4, "big") + b"SCRAM-SHA-256-PLUS\0\0"),
         b"R\x7f\xff\xff\xff",
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
@@ -161,12 +176,9 @@ def test_strange_servers(said: bytes) -> None:
 
     async def attempt() -> None:
         async with pretender(said) as shop:
-            stream = await reach(shop, 5)
-            try:
-                async with asyncio.timeout(5):
-                    await login(stream, shop, "s3cret", DATABASE)
-            finally:
-                await stream.close()
+            async with asyncio.timeout(5):
+                stream, _ = await enter(shop, Credential(shop.user, "s3cret"), DATABASE, 5)
+            await stream.close()
 
     with pytest.raises(ResourceError):
         asyncio.run(attempt())
@@ -180,9 +192,38 @@ def test_clear_password_only_over_a_safe_line(monkeypatch: pytest.MonkeyPatch) -
             stream = await reach(shop, 5)
             monkeypatch.setattr("tidegate.protocols.postgres_login.loopback", lambda stream, end: False)
             try:
-                await login(stream, replace(shop), "s3cret", DATABASE)
+                await login(stream, Credential(shop.user, "s3cret"), DATABASE)
             finally:
                 await stream.close()
 
     with pytest.raises(ResourceError, match="not accepted"):
         asyncio.run(attempt())
+
+
+GREETING = (
+    message(b"v", b"\0\3\0\0" + bytes(4))
+    + message(b"R", (3).to_bytes(4, "big"))
+    + message(b"R", bytes(4))
+    + message(b"S", b"client_encoding\0UTF8\0")
+    + message(b"N", b"SWARNING\0\0")
+    + message(b"K", (7).to_bytes(4, "big") + b"abcd")
+    + message(b"Z", b"I")
+)
+
+
+@given(st.lists(st.integers(1, len(GREETING) - 1), max_size=8))
+def test_any_split_of_a_greeting_is_the_same(cuts: list[int]) -> None:
+    """However a server's bytes arrive, the login ends the same."""
+    places = [0, *sorted(set(cuts)), len(GREETING)]
+
+    async def conversation() -> Greeting:
+        stream = Stream()
+        stream.connection_made(Line("127.0.0.1"))
+        shop = Resource("shop", "postgres", Address("127.0.0.1", 1), "postgres", "app")
+        logging_in = asyncio.ensure_future(login(stream, Credential(shop.user, "s3cret"), DATABASE, 2))
+        for begin, end in pairwise(places):
+            stream.data_received(GREETING[begin:end])
+            await asyncio.sleep(0)
+        return await logging_in
+
+    assert asyncio.run(conversation()) == Greeting({"client_encoding": "UTF8"}, 7, b"abcd")

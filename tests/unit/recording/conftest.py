@@ -28,13 +28,15 @@ class Bench:
     def recorder(self) -> Recorder:
         """The session's recorder."""
         header = {"res": "shop", "gw": "gw1"}
-        return Recorder(self.sid, header=header, keys=KEYS, write=self.chunks.append, clock=SystemClock())
+        return Recorder(
+            self.sid, header=header, keys=KEYS, write=lambda chunk, _: self.chunks.append(chunk), clock=SystemClock()
+        )
 
     def shelve(self) -> dict[str, Path]:
         """All chunks as files."""
         shelf = Shelf(self.directory)
         for chunk in self.chunks:
-            shelf.append(chunk)
+            shelf.append([chunk])
         shelf.close()
         return shelf.find(self.sid)
 
@@ -43,6 +45,10 @@ class Bench:
         files = self.shelve()
         agent = (files["agent"], KEYS["agent"]) if track == "upstream" else None
         return list(read(files[track], KEYS[track], agent=agent))
+
+    def raw(self, track: str) -> list[Record]:
+        """What a file holds; references as they are."""
+        return list(read(self.shelve()[track], KEYS[track]))
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chunks import split
 from tidegate.clock import SystemClock
 from tidegate.errors import IntegrityError
 from tidegate.recording import frame
@@ -47,7 +49,7 @@ class Scripted:
 def vector() -> bytes:
     """The chunk of the specification's section 7, written by the recorder."""
     chunks: list[bytes] = []
-    recorder = Recorder(SID, header={}, keys=KEYS, write=chunks.append, clock=Scripted())
+    recorder = Recorder(SID, header={}, keys=KEYS, write=lambda chunk, _: chunks.append(chunk), clock=Scripted())
     recorder.request(b"SELECT 1", b"")
     recorder.flush()
     return chunks[0]
@@ -64,7 +66,7 @@ def test_sealing_can_be_undone(plain: bytes) -> None:
     """Compress, seal, split, open gives the plain bytes."""
     codec, body = frame.compress(plain)
     header = frame.FrameHeader(3, 70, len(plain), len(body) + frame.TAG, 1, 2, codec, 1, SID, 1)
-    preamble, found, stored = frame.split(frame.seal(bytes(32), b"", header, body))
+    preamble, found, stored = split(frame.seal(ChaCha20Poly1305(bytes(32)), header.pack(), header.seq, body))
     assert (preamble, found) == (b"", header)
     assert frame.open_sealed(bytes(32), preamble, found, stored) == plain
 
@@ -74,7 +76,7 @@ def test_a_length_that_lies_is_found() -> None:
     for plain in (b"x" * 10, b"x" * 1000):
         codec, body = frame.compress(plain)
         header = frame.FrameHeader(0, 0, len(plain) + 1, len(body) + frame.TAG, 0, 0, codec, 1, SID, 0)
-        _, found, stored = frame.split(frame.seal(bytes(32), b"", header, body))
+        _, found, stored = split(frame.seal(ChaCha20Poly1305(bytes(32)), header.pack(), header.seq, body))
         with pytest.raises(IntegrityError, match="frame 0"):
             frame.open_sealed(bytes(32), b"", found, stored)
 

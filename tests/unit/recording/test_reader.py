@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chunks import split
 from tidegate.errors import IntegrityError
-from tidegate.recording.frame import frame_hash, split
+from tidegate.recording.frame import frame_hash
 from tidegate.recording.reader import describe, frames, read
 from tidegate.recording.tree import Tree
 

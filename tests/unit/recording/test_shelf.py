@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chunks import split
+from tidegate.clock import SystemClock
 from tidegate.errors import IntegrityError
-from tidegate.recording.frame import split
 from tidegate.recording.shelf import Shelf, place
+from tidegate.recording.writer import Recorder
 
 from .conftest import Bench
 
@@ -33,7 +35,7 @@ def shelve(directory: Path, chunks: list[bytes]) -> None:
     """Append all and close."""
     shelf = Shelf(directory)
     for chunk in chunks:
-        shelf.append(chunk)
+        shelf.append([chunk])
     shelf.close()
 
 
@@ -71,6 +73,36 @@ def test_recovery_heals_any_tail(
     path.write_bytes(synced + b"".join(chunks[start:])[:cut] + garbage)
     shelve(tmp_path, chunks[start:])
     assert path.read_bytes() == b"".join(chunks)
+
+
+def test_many_sessions_cost_no_more_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More tracks than files may be open: appending neither syncs nor reads, and ``sync`` forgets none."""
+    clock, chunks = SystemClock(), list[bytes]()
+    shelf = Shelf(tmp_path, keep_open=2)
+    keys = {"agent": bytes(32), "upstream": bytes(32)}
+    sids = [clock.session_id() for _ in range(4)]
+    recorders = [
+        Recorder(sid, header={}, keys=keys, write=lambda chunk, _: chunks.append(chunk), clock=clock) for sid in sids
+    ]
+    calls, fsync, pread = [], os.fsync, os.pread
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append("fsync") or fsync(handle))
+    monkeypatch.setattr(os, "pread", lambda *asked: calls.append("pread") or pread(*asked))
+    for turn in range(20):
+        for recorder in recorders:
+            recorder.request(b"question %d" % turn, b"")
+            recorder.flush()
+        if turn == 1:
+            calls.clear()
+        shelf.append(chunks)
+        chunks.clear()
+    assert calls == []
+    shelf.sync()
+    assert calls.count("fsync") >= 2 * len(sids)
+    for recorder in recorders:
+        recorder.close("done")
+    shelf.append(chunks)
+    shelf.close()
+    assert all(shelf.seals(str(sid)) == recorder.seals() for sid, recorder in zip(sids, recorders, strict=True))
 
 
 def test_a_garbled_body_is_written_anew(chunks: list[bytes], bench: Bench, tmp_path: Path) -> None:
@@ -120,7 +152,7 @@ def test_first_chunk_needs_a_file_header(chunks: list[bytes], tmp_path: Path) ->
 def test_what_is_no_chunk_is_refused(tmp_path: Path, chunk: bytes) -> None:
     """Garbage is an IntegrityError and leaves no file."""
     with pytest.raises(IntegrityError):
-        Shelf(tmp_path).append(chunk)
+        Shelf(tmp_path).append([chunk])
     assert not list(tmp_path.iterdir())
 
 
@@ -133,7 +165,7 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
         for bench, recorder in zip(benches, recorders, strict=True):
             recorder.request(b"%d" % number, b"")
             recorder.flush()
-            shelf.append(bench.chunks[-1])
+            shelf.append([bench.chunks[-1]])
             assert len(os.listdir("/proc/self/fd")) <= before + 1
     shelf.sync()
     assert [b"".join(bench.chunks) for bench in benches] == [
@@ -141,12 +173,29 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_synced_leaves_the_memory_but_for_its_last_page(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole pages go, once they are on the disk; the page that is written next need not be read again."""
+    calls, fsync, advise = list[object](), os.fsync, os.posix_fadvise
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append("fsync") or fsync(handle))
+    monkeypatch.setattr(os, "posix_fadvise", lambda *how: calls.append(how[1:]) or advise(*how))
+    recorder, shelf = bench.recorder(), Shelf(tmp_path)
+    recorder.request(os.urandom(10_000), b"")
+    recorder.flush()
+    shelf.append(bench.chunks)
+    shelf.sync()
+    assert calls[:2] == ["fsync", (0, 8192, os.POSIX_FADV_DONTNEED)]
+    shelf.close()
+    assert shelf.find(bench.sid)["agent"].read_bytes() == b"".join(bench.chunks)
+
+
 def test_sync_reaches_files_and_folders(chunks: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sync covers the file and every folder above it, once."""
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))
     shelf = Shelf(tmp_path)
-    shelf.append(chunks[0])
+    shelf.append([chunks[0]])
     shelf.sync()
     path = place(tmp_path, split(chunks[0])[1].sid, "agent")
     assert set(synced) == {str(path), *map(str, path.parents[:5])}
@@ -161,7 +210,7 @@ def test_a_failing_disk_is_not_hidden(chunks: list[bytes], tmp_path: Path, monke
         raise OSError(5, "Input/output error")
 
     shelf = Shelf(tmp_path)
-    shelf.append(chunks[0])
+    shelf.append([chunks[0]])
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="Input/output"):
         shelf.sync()

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chunks import split
 from tidegate.errors import LogFailure
-from tidegate.recording.frame import PLAIN_LIMIT, REDACTION, redaction_hash, split
+from tidegate.recording.frame import PLAIN_LIMIT, REDACTION, REFERENCE, redaction_hash
+from tidegate.recording.writer import SAME
 
 from .conftest import KEYS, Bench
 
@@ -34,6 +36,22 @@ def flows(bench: Bench, track: str) -> dict[int, bytes]:
     for record in bench.records(track):
         parts[record.direction] = parts.get(record.direction, b"") + record.payload
     return {direction: part for direction, part in parts.items() if part}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 9000)), max_size=8), st.integers(1, 5000))
+def test_shifted_chunks_read_back(benches: Callable[[], Bench], steps: list[tuple[int, int]], period: int) -> None:
+    """However chunks are cut against what is given, and however often the same bytes come again."""
+    bench, stream, came, given = benches(), os.urandom(period) * (80_000 // period + 1), 0, 0
+    recorder = bench.recorder()
+    for more, kept in steps:
+        end = max(given, came + more - kept)
+        recorder.response(stream[came : came + more], stream[given:end])
+        came, given = came + more, end
+    recorder.close("done")
+    expected = {2: stream[:came], 3: stream[:given]}
+    found = flows(bench, "upstream") | flows(bench, "agent")
+    assert found == {direction: part for direction, part in expected.items() if part}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,6 +82,40 @@ def test_equal_bytes_cost_almost_nothing_upstream(bench: Bench) -> None:
     recorder.flush()
     sizes = {track: sum(map(len, chunks)) for track, chunks in groupby(bench.chunks, lambda c: split(c)[1].track)}
     assert sizes[0] > 200_000 and sizes[1] < 500
+
+
+def upstream_size(bench: Bench) -> int:
+    """Bytes that the upstream track takes."""
+    return sum(len(chunk) for chunk in bench.chunks if split(chunk)[1].track == 1)
+
+
+@pytest.mark.parametrize("stream", [os.urandom(999_999), (b"d" + b" " * 776) * 1287], ids=["random", "blank"])
+def test_chunks_that_end_within_messages_are_not_recorded_twice(bench: Bench, stream: bytes) -> None:
+    """What came and what was given are shifted against each other, and still the same: a reference and the rest."""
+    recorder, given = bench.recorder(), 0
+    for came in range(100_000, 999_999, 100_000):
+        whole = came - came % 777  # messages of 777 bytes
+        recorder.response(stream[came - 100_000 : came], stream[given:whole])
+        recorder.flush()
+        given = whole
+    recorder.close("done")
+    references = [record for record in bench.raw("upstream") if record.kind == SAME]
+    assert sum(REFERENCE.unpack(record.payload)[1] for record in references) > 890_000
+    assert upstream_size(bench) < 20_000
+    assert flows(bench, "upstream") == {2: stream[:900_000]} and flows(bench, "agent") == {3: stream[:given]}
+
+
+def test_what_both_sides_have_in_common_is_found_again(bench: Bench) -> None:
+    """Also behind a chunk that was rewritten, and never where there is as much as a byte's difference."""
+    recorder, stream = bench.recorder(), os.urandom(300_000)
+    other = stream[200_000:299_000] + b"!"
+    recorder.response(stream[:100_000], b"dropped" + stream[5000:99_000])
+    recorder.response(stream[100_000:200_000], stream[99_000:199_000])
+    recorder.response(stream[200_000:], stream[199_000:200_000] + other)
+    recorder.close("done")
+    assert 190_000 < upstream_size(bench) < 220_000
+    assert flows(bench, "upstream") == {2: stream}
+    assert flows(bench, "agent") == {3: b"dropped" + stream[5000:200_000] + other}
 
 
 def test_memory_is_bounded(bench: Bench) -> None:
@@ -156,7 +208,7 @@ def test_a_failed_write_never_reuses_a_number(bench: Bench) -> None:
     recorder = bench.recorder()
     failing = bench.recorder()
 
-    def fail(chunk: bytes) -> None:
+    def fail(chunk: bytes, _digest: bytes) -> None:
         bench.chunks.append(chunk)
         raise LogFailure("full")
 

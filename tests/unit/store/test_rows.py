@@ -10,7 +10,17 @@ import pytest
 
 from tidegate.errors import Refused
 from tidegate.model.identity import Hop, Kind
-from tidegate.store.rows import ApprovalRow, CodeRow, GrantRow, IdentityRow, SessionRow, Store, TokenRow
+from tidegate.store.rows import (
+    ApprovalRow,
+    CodeRow,
+    CredentialRow,
+    GrantRow,
+    IdentityRow,
+    LinkRow,
+    SessionRow,
+    Store,
+    TokenRow,
+)
 
 GRANT = GrantRow("g_1", ("u_1", "a_x"), "shop", 10**15, "agents-read", 'a "reason"', "active", 7)
 TOKEN = TokenRow("tk_1", "g_1", "u_1", "resource:shop", 10**15, False, 8)
@@ -24,7 +34,7 @@ def test_identities_read_back(store: Store) -> None:
     zoe = IdentityRow("u_1", "zoe", Kind.USER, ("dba", "ops"), "", False, 1)
     assert store.identity("u_1") == store.identity_named("zoe") == zoe
     assert [row.name for row in store.identities()] == ["x", "zoe"]
-    assert zoe.hop == Hop("u_1", "zoe", Kind.USER, ("dba", "ops"))
+    assert zoe.hop == Hop("u_1", "zoe", Kind.USER, ("dba", "ops"), same="u_1")
     assert store.identity("u_2") is None
 
 
@@ -50,6 +60,34 @@ def test_codes_are_used_once(store: Store) -> None:
     assert store.take_code("one", 100) is None
     assert store.take_code("one", 99) == CodeRow("u_1", 100, "enrol")
     assert store.take_code("one", 99) is None
+
+
+def test_links_read_back(store: Store) -> None:
+    """By id, by provider, by somebody; a forgotten one is gone."""
+    one = LinkRow("li_1", "jwt:k8s", "", "a_x", '{"sub":"system:serviceaccount:prod:bot"}', 5)
+    two = LinkRow("li_2", "corp", "00u1", "u_1", "{}", 4)
+    for row in (one, two):
+        store.put_link(row)
+    assert store.links() == [two, one]
+    assert store.links(provider="jwt:k8s") == store.links(subject="a_x") == [store.link("li_1")] == [one]
+    assert store.links(provider="corp", externals=["00u2", ""]) == []
+    assert store.links(externals=["00u1", "x"]) == [two]
+    store.drop_link("li_1")
+    assert store.link("li_1") is None and store.links() == [two]
+
+
+def test_live_grants_are_of_exactly_a_chain(store: Store) -> None:
+    """Of this chain on this resource, neither over nor ended, the longest first."""
+    longer = replace(GRANT, id="g_2", expires=GRANT.expires + 1)
+    others = [
+        replace(GRANT, id="g_3", subjects=("u_1",)), replace(GRANT, id="g_4", subjects=("u_1", "a_x", "a_y")),
+        replace(GRANT, id="g_5", resource="shop2"), replace(GRANT, id="g_6", state="revoked"),
+        replace(GRANT, id="g_7", state="approved"), replace(GRANT, id="g_8", expires=50),
+    ]  # fmt: skip
+    for row in (GRANT, longer, *others):
+        store.put_grant(row)
+    assert store.live_grants(("u_1", "a_x"), "shop", 50) == [longer, GRANT]
+    assert store.live_grants(("u_1", "a_x"), "shop", GRANT.expires) == [longer]
 
 
 def test_threads_cannot_share_a_code(store: Store) -> None:
@@ -111,11 +149,38 @@ def test_a_session_is_updated(store: Store) -> None:
 
 
 def test_approvals_are_listed_newest_first(store: Store) -> None:
-    """Pages follow the leaf; an update moves the row up."""
-    rows = [ApprovalRow(f"ap_{leaf}", "sid", "waiting", '{"a":1}', leaf) for leaf in range(3)]
+    """Pages follow the time of asking, whichever log the leaves are in; an update leaves the row in its place."""
+    rows = [ApprovalRow(f"ap_{at}", "operation", "digest", "waiting", at, b"sealed", 9 - at) for at in range(3)]
     for row in rows:
         store.put_approval(row)
-    store.put_approval(answered := replace(rows[0], state="granted", leaf=5))
-    assert store.approvals(limit=2) == [answered, rows[2]]
-    assert store.approvals(before=2) == [rows[1]]
-    assert store.approval("ap_0") == answered
+    store.put_approval(answered := replace(rows[1], state="granted"))
+    assert store.approvals(limit=2) == [rows[2], answered]
+    assert store.approvals(before=1) == [rows[0]]
+    assert store.approval("ap_1") == answered
+
+
+def test_credentials_of_a_person(store: Store) -> None:
+    """Kept and read by person, in the order of their leaves; a secret is not in the repr."""
+    rows = [CredentialRow(f"c_{at}", "u_1", "ssh", "laptop", b"key", b"sealed", 0, False, at) for at in (2, 1)]
+    for row in (*rows, CredentialRow("c_3", "u_2", "password", "", b"", b"sealed", 0, False, 3)):
+        store.put_credential(row)
+    assert store.credentials("u_1") == rows[::-1]
+    assert "sealed" not in repr(rows[0])
+
+
+def test_a_counter_moves_once(store: Store) -> None:
+    """Of two that have read the same row, one moves it; nothing moves a row that has changed otherwise."""
+    row = CredentialRow("c_1", "u_1", "totp", "", b"", b"sealed", 5, False, 1)
+    store.put_credential(row)
+    assert [store.move_counter(row, 6), store.move_counter(row, 6)] == [True, False]
+    moved = store.credentials("u_1")[0]
+    assert moved.counter == 6
+    store.put_credential(replace(moved, revoked=True))
+    assert not store.move_counter(moved, 7)
+
+
+def test_a_code_can_be_looked_at(store: Store) -> None:
+    """Without using it up, and not once it has expired."""
+    store.put_code("one", subject="u_1", expires=100, purpose="enrol")
+    assert store.code("one", 99) == store.code("one", 99) == CodeRow("u_1", 100, "enrol")
+    assert (store.code("one", 100), store.code("two", 0)) == (None, None)

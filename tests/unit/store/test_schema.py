@@ -11,7 +11,8 @@ import pytest
 from tidegate.errors import ConfigError
 from tidegate.identity.issuer import Issuer
 from tidegate.model.identity import Hop, Kind
-from tidegate.store.rows import Store
+from tidegate.store.rows import GrantRow, Store
+from tidegate.store.schema import VERSION
 
 
 def refused(path: Path, signer: Issuer) -> str:
@@ -46,8 +47,30 @@ def test_rows_survive(store: Store, tmp_path: Path, signer: Issuer) -> None:
 def test_a_newer_schema_is_not_touched(store: Store, tmp_path: Path, signer: Issuer) -> None:
     """An older program refuses a newer file."""
     store.close()
-    change(tmp_path / "store.db", "UPDATE schema_version SET version = 2")
+    change(tmp_path / "store.db", f"UPDATE schema_version SET version = {VERSION + 1}")
     assert refused(tmp_path / "store.db", signer) == "store.newer"
+
+
+def test_an_earlier_schema_is_brought_up(store: Store, tmp_path: Path, signer: Issuer) -> None:
+    """A file of version 1 keeps people and grants, whose signatures still hold; what it had asked of people is over."""
+    grant = GrantRow("g_1", ("u_1",), "shop", 10**15, "agents-read", "ticket 7", "active", 2)
+    store.put_identity(Hop("u_1", "alice", Kind.USER), leaf=1)
+    store.put_grant(grant)
+    store.close()
+    for statement in (
+        "DROP TABLE approvals",
+        "CREATE TABLE approvals (id TEXT PRIMARY KEY, sid TEXT, state TEXT, body TEXT, leaf INT, signature BLOB)",
+        "INSERT INTO approvals VALUES ('ap_1', 'sid', 'waiting', '{\"asked\":1}', 3, x'00')",
+        *(f"DROP TABLE {name}" for name in ("links", "credentials", "secrets", "notices")),
+        "ALTER TABLE identities DROP COLUMN same",
+        *(f"ALTER TABLE grants DROP COLUMN {name}" for name in ("kind", "approval", "seconds")),
+        "UPDATE schema_version SET version = 1",
+    ):
+        change(tmp_path / "store.db", statement)
+    again = Store(tmp_path / "store.db", signer)
+    found = again.identity("u_1")
+    assert (found is not None and found.name, again.grants(), again.approvals()) == ("alice", [grant], [])
+    assert again.credentials("u_1") == again.links() == []
 
 
 def test_a_half_made_file_is_completed(store: Store, tmp_path: Path, signer: Issuer) -> None:

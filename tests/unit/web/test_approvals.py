@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from tidegate.web.waiting import MOST_OF_ONE
 from unit.web.world import World
 
 
@@ -11,8 +14,21 @@ def test_approver_sees_exactly_what_would_run(staffed: World) -> None:
     view = staffed.get(f"/approvals/{held.id}", "bob").json()
     assert (view["statement"], view["who"]) == ("UPDATE orders SET status = 'gone'", "alice -> claude-code")
     assert (view["reason"], view["stated_by"], view["rule"]) == ("OPS-17", "agent", "bulk-writes-need-approval")
-    assert (view["digest"], view["may_answer"]) == (held.digest, True)
+    assert (view["digest"], view["may_answer"]) == (held.question.digest, True)
     assert staffed.leaves("approval.shown")[-1]["ap"] == held.id
+
+
+def test_who_waits_has_few_places(staffed: World) -> None:
+    """Nobody takes the connections away by which others approve and kill."""
+    held = staffed.hold(staffed.session())
+    taken = [staffed.services.waits.place(staffed.store.identity_named("alice").subject) for _ in range(MOST_OF_ONE)]
+    with contextlib.ExitStack() as places:
+        for place in taken:
+            staffed.call(lambda place=place: places.enter_context(place))
+        answer = staffed.get(f"/approvals/{held.id}", "alice", wait=1)
+        assert answer.json()["code"] == "gateway.full"
+        assert staffed.get(f"/approvals/{held.id}", "alice").status_code == 200
+    assert staffed.get(f"/approvals/{held.id}", "alice", wait=1).status_code == 200
 
 
 def test_nobody_in_the_chain_answers(staffed: World) -> None:
@@ -28,7 +44,7 @@ def test_strangers_see_nothing(staffed: World) -> None:
     held = staffed.hold(staffed.session())
     assert staffed.get("/approvals", "eve").json()["items"] == []
     assert staffed.get(f"/approvals/{held.id}", "eve").status_code == 404
-    assert staffed.post(f"/approvals/{held.id}/approve", "eve").json()["code"] == "approval.group"
+    assert staffed.post(f"/approvals/{held.id}/approve", "eve").json()["code"] == "approval.unknown"
 
 
 def test_approve(staffed: World) -> None:

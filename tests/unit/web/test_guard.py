@@ -12,7 +12,9 @@ from tidegate.web.guard import BODY_LIMIT
 from unit.web.world import World
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "localhost.evil"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "localhost.evil", "[::1]x", "localhost:1@evil"]
+)
 def test_foreign_host_is_refused(staffed: World, host: str) -> None:
     """A name that is not the gateway's own is refused before any route: DNS rebinding finds nothing."""
     answer = staffed.http.get("/health", headers={"Host": host})

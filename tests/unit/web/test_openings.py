@@ -12,9 +12,7 @@ from unit.web.world import World
 def test_gateway_and_session_compartments_open(staffed: World) -> None:
     """Leaves of a session open with its keys, others with those of the process."""
     staffed.ask(staffed.session("OPS-1"), "SELECT 1")
-    for _ in range(2):  # what one commit made durable lies in the sealed store before the next one is over
-        staffed.call(lambda: staffed.log.append("log.heartbeat"))
-        staffed.call(staffed.log.sync)
+    staffed.call(staffed.log.settled)
     openings = Openings(staffed.log.directory, str(staffed.replay))
     grant, intent = staffed.leaves("grant.activated")[-1], staffed.leaves("op.intent")[-1]
     assert openings.all(grant) == ({"why": "OPS-1", "who": "alice -> claude-code"}, {})

@@ -26,6 +26,19 @@ def test_about_others_needs_observe(staffed: World) -> None:
     assert explain(staffed, "root", "alice", "SELECT 1")["effect"] == "allow"
 
 
+def test_resources_are_not_enumerated(staffed: World) -> None:
+    """What one may not connect to is told as what is not there, and nothing of its objects."""
+
+    def told(by: str, identity: str, resource: str) -> tuple[int, str]:
+        answer = staffed.post(
+            "/policy/explain", by, {"identity": identity, "resource": resource, "statement": "SELECT 1"}
+        )
+        return answer.status_code, answer.text
+
+    assert told("eve", "eve", "shop") == told("eve", "eve", "absent") == told("alice", "alice", "crm")
+    assert told("root", "alice", "crm")[0] == 200
+
+
 def test_nothing_is_logged_as_done(staffed: World) -> None:
     """Asking leaves no intent in the log."""
     before = len(staffed.leaves("op.intent"))

@@ -16,7 +16,7 @@ def test_unknown_members_are_refused() -> None:
 
 def test_codes_are_not_in_repr() -> None:
     """A body with a code can be logged without giving it away."""
-    assert "K7QD" not in repr(Enrolment.model_validate({"code": "K7QD"}))
+    assert "K7QD" not in repr(Enrolment.model_validate({"code": "K7QD", "password": "K7QD"}))
 
 
 @pytest.mark.parametrize("name", ["", "Alice", "-a", "a b", "a\x1b", "x" * 64])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tidegate.cli.token import key_pair
 from unit.web.world import World
 
 
@@ -14,6 +18,16 @@ def test_minted_token_carries_the_chain(staffed: World) -> None:
         "a_claude-code",
         minted["grant"],
     )
+
+
+def test_a_certificate_takes_the_tokens_place(staffed: World) -> None:
+    """For a public key a certificate comes back, and no token beside it; for something else an error."""
+    minted = staffed.mint(agent="claude-code", public_key=key_pair()[1]).json()
+    made = x509.load_pem_x509_certificate(minted["certificate"].encode()).public_bytes(Encoding.DER)
+    claims = staffed.issuer.verify_certificate(made, "resource:shop")
+    assert (claims.id, minted["token"]) == (minted["id"], "")
+    refused = staffed.mint(public_key="x")
+    assert (refused.status_code, refused.json()["code"]) == (400, "request.key")
 
 
 def test_tokens_are_listed_without_the_token(staffed: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from struct import pack
 
 from playbook import Playbook, Watcher
@@ -101,24 +103,43 @@ def replies(data: bytes) -> list[str]:
 
 
 def classify(text: str) -> tuple[Facts, ...]:
-    """One statement per semicolon; reads begin with select, copies with copy."""
+    """One statement per semicolon; reads begin with select, PREPARE and DECLARE are what they carry."""
     texts = [part.strip() for part in text.split(";") if part.strip()]
     return tuple(_facts(part) for part in texts)
 
 
 def _facts(text: str) -> Facts:
     command = text.split()[0].lower()
-    reads = command in ("select", "prepare")
-    verb = Verb.READ if reads else Verb.SESSION if command in ("begin", "commit") else Verb.WRITE
-    details = {"prepared": text.split()[1]} if command in ("prepare", "deallocate") else {}
-    return Facts(verb, command, text, effect=not reads, details=details)
+    if command in MAKING:
+        made, (title, key) = _facts(re.split(r" (?:as|for) ", text, maxsplit=1)[1]), MAKING[command]
+        details = {key: text.split()[1], "commands": [title, made.command], "holds": "with hold" in text}
+        return replace(made, command=title, text=text, details=details)
+    verb = Verb.READ if command == "select" else VERBS.get(command, Verb.WRITE)
+    details = {NAMED[command]: text.split()[-1].partition("(")[0]} if command in NAMED else {}
+    return Facts(verb, command, text, effect=verb is not Verb.READ, details={**details, "commands": [command]})
+
+
+MAKING = {"prepare": ("prepare", "prepared"), "declare": ("declare cursor", "cursor")}
+NAMED = {"execute": "prepared", "deallocate": "prepared", "fetch": "cursor", "move": "cursor", "close": "cursor"}
+VERBS = {
+    **dict.fromkeys(("begin", "commit", "rollback", "deallocate", "close"), Verb.SESSION),
+    **dict.fromkeys(("execute", "fetch", "move"), Verb.EXECUTE),
+}
+
+
+class Catalog:
+    """Knows table 1 as ``public.people``."""
+
+    def column(self, oid: int, attribute: int) -> tuple[Field | None, bool]:
+        return (Field("public.people", f"c{attribute}"), False) if oid == 1 else (None, True)
+
+
+CATALOG = Catalog()
 
 
 def wire(limit: int = 2**20) -> PostgresWire:
     """A wire whose catalog knows table 1 as ``public.people``."""
-    return PostgresWire(
-        classify, lambda oid, n: (Field("public.people", f"c{n}"), False) if oid == 1 else (None, True), limit
-    )
+    return PostgresWire(classify, lambda: CATALOG, limit)
 
 
 def play(results: Watcher | None = None, limit: int = 2**20) -> Playbook:

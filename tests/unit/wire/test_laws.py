@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playbook import Watcher
+from playbook import requests as pulled
 from tidegate.errors import AgentError, ResourceError
 from tidegate.model.operation import Operation, Request
 from unit.wire.messages import (
@@ -59,7 +60,7 @@ def asked(pieces: list[bytes]) -> tuple[list[Request], bytes]:
     """What a wire makes of the agent's bytes, answering nothing, and what it forwards."""
     side, requests, forwarded = wire(), [], b""
     for piece in pieces:
-        for request in side.requests(piece):
+        for request in pulled(side, piece):
             requests.append(request)
             forwarded += side.forward(request)
     return requests, forwarded
@@ -84,7 +85,7 @@ def test_nothing_of_the_agents_is_lost(messages: list[bytes], at: list[int]) -> 
     """The requests' bytes are a prefix of what the agent sent; the rest is still buffered."""
     data, side, raw = b"".join(messages), wire(), b""
     for piece in cut(data, at):
-        for request in side.requests(piece):
+        for request in pulled(side, piece):
             raw += request.raw
             side.forward(request)
     assert data.startswith(raw) and len(raw) + side.buffered == len(data)

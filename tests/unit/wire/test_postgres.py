@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tidegate.errors import ResourceError
 from tidegate.model.verdict import Refuse
 from unit.wire.messages import (
     BYE,
@@ -95,6 +96,46 @@ def test_session_goes_on_after_a_refusal() -> None:
     book.agent_sees(refusal() + ready()).agent(BATCH).asks("select 1").allowed().resource(REPLY).agent_sees(REPLY)
 
 
+DELETE = parse("", "delete t") + bind() + execute()
+
+
+def test_refused_in_the_middle_of_a_batch() -> None:
+    """What precedes it runs, its error comes in its place, the rest is skipped, and the status is the server's own."""
+    book = play().agent(UPDATE + DELETE + UPDATE + SYNC).asks("update t", "delete t", "update t").cut(1)
+    book.asks("update t").allowed().resource_sees(UPDATE + FLUSH)
+    book.asks("delete t", "update t").refused(NO).resource_sees(FAILING + SYNC).agent_sees(b"")
+    book.resource(UPDATED + error() + ready()).agent_sees(UPDATED + refusal() + ready())
+    book.outcomes(("update t", "ok", ""))
+    assert book.wire.pending == 0
+
+
+def test_cut_begins_behind_the_last_operation_before() -> None:
+    """The messages of the refused operation stay together."""
+    shared = parse("s", "insert t") + bind("", "s", b"1") + execute()
+    rest = bind("", "s", b"2") + execute() + SYNC
+    book = play().agent(shared + rest).asks("insert t", "insert t").cut(1).asks("insert t").allowed()
+    book.resource_sees(shared.replace(execute(), describe("P") + execute()) + FLUSH)
+    book.asks("insert t").allowed().resource_sees(rest.replace(execute(), describe("P") + execute()))
+
+
+def test_refused_behind_a_failure() -> None:
+    """If what precedes the refused operation fails, that error is the batch's, as it is without a gateway."""
+    book = play().agent(UPDATE + DELETE + SYNC).asks("update t", "delete t").cut(1).asks("update t").allowed()
+    book.asks("delete t").refused(NO).resource(frame("1") + frame("2") + frame("n") + error("22012") + ready())
+    book.agent_sees(frame("1") + frame("2") + frame("n") + error("22012") + ready())
+    book.outcomes(("update t", "error", "22012"))
+    assert book.wire.pending == 0
+
+
+def test_refused_behind_a_copy_whose_data_is_due() -> None:
+    """Where the server expects COPY data, nothing else can be kept in step: the session ends, as it would there."""
+    copy = parse("", "copy t") + bind() + describe("P") + execute()
+    book = play().agent(copy + DELETE + SYNC).asks("copy t", "delete t").cut(1).asks("copy t").allowed()
+    book.asks("delete t")
+    with pytest.raises(ResourceError, match="before its data"):
+        book.resource(frame("1") + frame("2") + frame("n") + frame("G", b"\0\0\0"))
+
+
 def test_upstream_that_accepts_the_failing_statement_ends_the_session() -> None:
     """If the statement that must fail does not, the session ends: its transaction cannot be trusted."""
     book = play().agent(UPDATE + FLUSH).passes().resource(UPDATED)
@@ -135,3 +176,11 @@ def test_settled_only_when_no_transaction_is_open() -> None:
     book = play().agent(query("begin")).passes().resource(complete("BEGIN") + ready("T"))
     assert not book.wire.settled
     assert book.agent(query("commit")).passes().resource(complete("COMMIT") + ready("I")).wire.settled
+
+
+def test_cut_twice() -> None:
+    """What was cut at its first operation begins with that operation also when it is cut again."""
+    first, rest = parse("", "insert"), parse("", "select refuse") + bind() + execute() + SYNC
+    book = play().agent(first + rest).asks("insert", "select refuse").cut(0)
+    book.asks("insert", "select refuse").headed(False).cut(1)
+    book.asks("insert").headed(False).allowed().asks("select refuse").headed(False)

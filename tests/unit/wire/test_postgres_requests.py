@@ -9,6 +9,7 @@ from struct import pack
 import pytest
 
 from tidegate.errors import AgentError, ResourceError
+from tidegate.model.operation import Verb
 from tidegate.wire.postgres_messages import FRONTEND
 from unit.wire.messages import (
     FLUSH,
@@ -66,24 +67,44 @@ def test_missing_description_is_asked_for() -> None:
 @pytest.mark.parametrize("data", [bind("", "p") + execute() + SYNC, execute("c") + SYNC])
 def test_unknown_names_are_judged_as_unknown(data: bytes) -> None:
     """What SQL's PREPARE or DECLARE made never runs unjudged."""
-    request = next(play().agent(data)._requests)
+    request = play().agent(data).request()
     assert [op.facts.verb.value for op in request.operations] == ["unknown"]
 
 
-def test_sql_prepare_makes_known_names_unknown() -> None:
-    """A statement that may rebind names makes the gateway forget what it knew of them."""
+def test_sql_prepare_gives_a_known_name_another_meaning() -> None:
+    """SQL and protocol share their names: what a Bind runs is what SQL prepared last."""
     book = play().agent(parse("p", "select 1") + SYNC).passes().resource(frame("1") + ready())
     book.agent(query("deallocate p; prepare p as delete t")).passes()
-    book.resource(complete() + complete() + ready()).agent(bind("", "p") + execute() + SYNC).asks(UNKNOWN)
+    book.resource(complete() + complete() + ready()).agent(bind("", "p") + execute() + SYNC)
+    book.asks("prepare p as delete t").operation("delete", Verb.WRITE)
+
+
+def test_a_name_means_what_was_judged_again_after_code_ran() -> None:
+    """A body nobody looked into may rebind names: the statement is handed over anew before it is bound, unseen."""
+    book = play().agent(parse("p", "select 1") + SYNC).passes().resource(frame("1") + ready())
+    book.agent(query("do 'deallocate p'")).passes().resource(complete() + ready())
+    book.take_agent(), book.take_resource()
+    book.agent(bind("", "p") + describe("P") + execute() + SYNC).asks("select 1").allowed()
+    anew = close("S", "p") + parse("p", "select 1")
+    book.resource_sees(anew + bind("", "p") + describe("P") + execute() + SYNC)
+    rest = frame("2") + frame("n") + complete() + ready()
+    book.resource(frame("3") + frame("1") + rest).agent_sees(rest)
+
+
+def test_sql_names_and_cursors_are_unknown_after_code_ran() -> None:
+    """SQL's PREPARE cannot be handed over anew, and a cursor cannot be opened again."""
+    book = play().agent(query("prepare p as select 1")).passes().resource(complete() + ready())
+    book.agent(query("do 'anything'")).passes().resource(complete() + ready())
+    book.agent(bind("", "p") + execute() + SYNC).asks(UNKNOWN)
 
 
 def test_a_change_taken_back_does_not_bring_a_rebound_name_back() -> None:
-    """PREPARE while a Close is under way that then fails: the name stays forgotten."""
+    """PREPARE while a Close is under way that then fails: the name means what was prepared last."""
     book = play().agent(parse("p", "select 1") + SYNC).passes().resource(frame("1") + ready())
     failing = parse("", "select fails") + bind() + execute() + close("S", "p") + SYNC
     book.agent(failing).passes().agent(query("deallocate p; prepare p as select 2")).passes()
     book.resource(frame("1") + frame("2") + error() + ready() + complete() + complete() + ready())
-    book.agent(bind("", "p") + execute() + SYNC).asks(UNKNOWN)
+    book.agent(bind("", "p") + execute() + SYNC).asks("prepare p as select 2")
 
 
 def test_a_refused_statement_makes_nothing_unknown() -> None:
@@ -134,7 +155,7 @@ def test_long_names_are_refused() -> None:
 
 def test_several_statements_in_a_parse_are_unknown() -> None:
     """A Parse of several statements is nothing that policy can allow by name."""
-    request = next(play().agent(parse("", "select 1; delete t") + SYNC)._requests)
+    request = play().agent(parse("", "select 1; delete t") + SYNC).request()
     assert [op.facts.command for op in request.operations] == ["several statements in one Parse"]
 
 
@@ -143,7 +164,7 @@ def test_parameters_are_canonical() -> None:
     head = b"\0\0" + pack(">HH", 1, 1)
     short = frame("B", head + pack(">H", 2) + pack(">i", 1) + b"a" + pack(">i", -1) + pack(">H", 0))
     spelt = frame("B", b"\0\0" + pack(">HHHH", 2, 1, 1, 2) + pack(">i", 1) + b"a" + pack(">i", -1) + pack(">H", 0))
-    found = [next(play().agent(parse("", "select") + b + execute() + SYNC)._requests) for b in (short, spelt)]
+    found = [play().agent(parse("", "select") + b + execute() + SYNC).request() for b in (short, spelt)]
     assert (
         found[0].operations[0].parameters == found[1].operations[0].parameters == b"\0\1\0\0\0\1a\0\1\xff\xff\xff\xff"
     )
@@ -162,7 +183,6 @@ def test_function_call_is_unknown() -> None:
         frame("Y"),
         b"Q\0\0\0\3",
         b"D\x7f\xff\xff\xff",
-        frame("d", b"1\n"),
         frame("S", b"x"),
         frame("Q", b"select 1\0delete t\0"),
         frame("Q", b"select 1"),
@@ -235,8 +255,22 @@ def test_copy_in() -> None:
     book = play().agent(query("copy t from stdin")).asks("copy t from stdin").allowed().resource(COPY_IN)
     book.agent(frame("d", b"1\n") + frame("c")).asks(continues=True).allowed().asks(continues=True).allowed()
     book.resource(complete("COPY 1") + ready()).outcomes(("copy t from stdin", "ok", ""))
-    with pytest.raises(AgentError):
-        book.agent(frame("d", b"2\n")).passes()
+
+
+def test_stray_copy_data_is_dropped() -> None:
+    """What comes behind the end of a COPY goes nowhere, as the server itself would ignore it."""
+    stray = frame("d", b"2\n") + frame("f", b"null\0") + frame("c")
+    book = play().agent(stray + query("select 1")).asks().allowed().asks().allowed().asks().allowed()
+    book.asks("select 1").allowed().resource_sees(query("select 1"))
+
+
+def test_copy_data_of_many_messages_is_one_request() -> None:
+    """What is there of the data goes on at once, and never waits for more than its own message."""
+    book = play().agent(query("copy t")).passes().resource(COPY_IN).resource_sees(query("copy t"))
+    rows = frame("d", b"1\n") * 1000
+    book.agent(rows + frame("d", b"2\n")[:6]).asks(continues=True).allowed().resource_sees(rows)
+    book.agent(frame("d", b"2\n")[6:] + frame("c")).asks(continues=True).allowed().asks(continues=True).allowed()
+    book.resource_sees(frame("d", b"2\n") + frame("c"))
 
 
 def test_copy_in_without_waiting() -> None:

@@ -172,6 +172,23 @@ def test_concealed_notification() -> None:
     """A notification keeps its channel and loses its payload."""
     book = play(Watcher(concealing=True)).resource(frame("A", b"\0\0\0\1news\0a@b\0"))
     book.agent_sees(frame("A", b"\0\0\0\1news\0\0"))
+    assert book.results.arrivals == ["notification on news"]
+
+
+def test_notification_that_policy_withholds() -> None:
+    """A notification is an operation of its own: what is not allowed does not arrive, wherever it comes."""
+    told = frame("A", b"\0\0\0\1news\0x\0")
+    book = play(Watcher(passing=False)).agent(query("select 1")).passes()
+    book.resource(told + columns("a") + told + row(b"1") + told + complete() + told + ready() + told)
+    book.agent_sees(columns("a") + row(b"1") + complete() + ready())
+    assert len(book.results.arrivals) == 5
+
+
+@pytest.mark.parametrize("body", [b"\0\0\0\1", b"\0\0\0\1news\0", b"\0\0\0\1news\0x\0y\0", b"\0\0\0\1news\0x"])
+def test_broken_notification(body: bytes) -> None:
+    """A notification has a channel and a payload, each a string."""
+    with pytest.raises(ResourceError, match="notification"):
+        play().resource(frame("A", body))
 
 
 def test_copy_out_is_counted() -> None:
@@ -232,6 +249,37 @@ def test_rows_that_do_not_fit_their_columns(data: bytes) -> None:
     book = play(Watcher({"a": hide})).agent(query("select 1")).passes().resource(columns("a"))
     with pytest.raises(ResourceError):
         book.resource(data)
+
+
+@pytest.mark.parametrize("kind", ["G", "H", "W"])
+def test_copy_that_nothing_asked_for(kind: str) -> None:
+    """A read is not answered by COPY data, which no mask would see."""
+    book = play(Watcher({"a": hide})).agent(query("select 1")).passes()
+    with pytest.raises(ResourceError, match="COPY"):
+        book.resource(frame(kind, b"\0\0\0"))
+
+
+def test_more_cells_than_columns() -> None:
+    """A row has the announced number of columns, also where nothing is masked."""
+    book = play().agent(query("select 1")).passes().resource(columns("a"))
+    with pytest.raises(ResourceError, match="number of columns"):
+        book.resource(row(b"1", b"2"))
+
+
+def test_copy_both() -> None:
+    """In replication both sides send, and each ends its own data."""
+    book = play().agent(query("copy start_replication")).passes().resource(frame("W", b"\0\0\0"))
+    book.agent(frame("d", b"status")).passes().resource(frame("d", b"change") * 2)
+    book.agent(frame("c")).passes().resource(frame("c") + complete("COPY 0") + ready())
+    book.outcomes(("copy start_replication", "ok", ""))
+    assert (book.results.counted, book.wire.pending) == (2, 0)
+
+
+def test_a_whole_row_is_left_to_its_lineage() -> None:
+    """A column that is a table's whole row has no attribute number: it is not an unknown column."""
+    book = play().agent(query("select 1")).passes()
+    head = columns("o", table=1).replace(b"\0\0\0\1\0\1", b"\0\0\0\1\0\0")
+    assert not book.resource(head).results.described[0][0].unknown
 
 
 def test_more_results_than_statements() -> None:

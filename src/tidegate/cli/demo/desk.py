@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import shlex
 import struct
 import subprocess
@@ -21,6 +22,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from tidegate.cli.credentials import write_private
+from tidegate.cli.typed import FILE
 from tidegate.errors import TidegateError
 
 from .page import Page
@@ -32,11 +35,15 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Desk:
-    """A person called ``name`` whose credentials live in ``home``; commands run in ``directory``."""
+    """A person called ``name`` whose credentials live in ``home``; commands run in ``directory``.
+
+    Their password is in a file, as programs have it; a person would be asked on the terminal.
+    """
 
     def __init__(self, name: str, home: Path, directory: Path, page: Page) -> None:
         self.name, self.home, self.directory, self._page = name, home, directory, page
         home.mkdir(mode=0o700, exist_ok=True)
+        write_private(home / "password", f"{secrets.token_urlsafe(18)}\n")
 
     def types(self, *arguments: str | Path, expect: Iterable[int] = (0,), brief: bool = False) -> str:
         """Run a command with everything shown; gives what it printed, without colours.
@@ -102,7 +109,12 @@ class Desk:
     def _environment(self) -> dict[str, str]:
         colour = {"TERM": "xterm-256color"} if self._page.colour else {"TERM": "xterm", "NO_COLOR": "1"}
         inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        return {**inherited, **colour, "TIDEGATE_HOME": self._short(self.home)}
+        return {
+            **inherited,
+            **colour,
+            "TIDEGATE_HOME": self._short(self.home),
+            FILE: self._short(self.home / "password"),
+        }
 
 
 def everything(reader: int) -> str:

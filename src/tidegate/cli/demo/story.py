@@ -157,7 +157,7 @@ def holding(page: Page, agent: Psql, stage: Stage, cast: Cast) -> None:
     held = waiting(cast.bob)
     cast.bob.types("approvals", "ls")
     shown = cast.bob.types("approvals", "show", held["id"])
-    exact = all(part in shown for part in (BULK.rstrip(";"), "alice -> claude-code", "OPS-17"))
+    exact = all(part in shown for part in (BULK.rstrip(";"), "alice (code) -> claude-code (token)", "OPS-17"))
     page.promise(exact, "bob sees the exact statement, who asks through whom, and the reason", shown)
     page.promise(truth(stage)[1] == "0", "nothing has run yet")
     cast.alice.types("approvals", "approve", held["id"], expect=(77, 65))
@@ -208,7 +208,8 @@ def leave_up(stage: Stage) -> None:
         [f"PGPASSFILE=agent/token psql -h 127.0.0.1 -p {stage.port} -U claude-code -d shop"],
     )
     page.recipe(
-        "Be bob, who then approves or refuses by the id that this shows:", ["TIDEGATE_HOME=bob tidegate approvals ls"]
+        "Be bob, who then approves or refuses by the id that this shows (his password is in bob/password):",
+        ["TIDEGATE_HOME=bob tidegate approvals ls"],
     )
     mint = "tidegate token create --agent claude-code --for alice --resource shop --out agent/token"
     page.recipe(

@@ -1,0 +1,3 @@
+<?php
+$about = json_decode(getenv('SSP'), true);
+$metadata[$about['gateway']] = ['AssertionConsumerService' => $about['callback']];
