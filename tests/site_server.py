@@ -59,6 +59,8 @@ class Site:
                 if callable(answer):
                     answer(self)
                     return
+                # A connection closed over a body nobody read is reset, and the answer may be lost with it.
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 self.send_response(404 if answer is None else 200)
                 self.send_header("Content-Length", str(len(answer or b"")))
                 self.end_headers()
