@@ -13,7 +13,8 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidegate.model.operation import Column, Operation, Outcome, Request, Rows, Transform, Verb, Wire
+from tidegate.model.operation import Column, Operation, Outcome, Request, Rows, Shape, Transform, Verb, Wire
+from tidegate.model.resource import Field
 from tidegate.model.verdict import Refuse
 
 Show = Callable[[bytes], list[str]]
@@ -46,6 +47,14 @@ class Watcher:
         self.counted += count
         self.masked += sum(masked)
         return self.counted <= self.most
+
+    def value(self, operation: Operation, field: Field | None, shape: Shape) -> Transform | None:
+        assert operation in self.open, "a value of an operation that was never allowed or is over"
+        return self.masks.get(str(field) if field is not None else "unknown")
+
+    def replaced(self, operation: Operation, field: Field | None, values: int) -> None:
+        assert operation in self.open, "a value of an operation that was never allowed or is over"
+        self.masked += values
 
     def conceal(self, operation: Operation | None) -> bool:
         return self.concealing

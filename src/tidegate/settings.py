@@ -247,6 +247,9 @@ def _resource(document: Document, name: str, written: ResourceFile) -> Resource:
         replication=written.replication,
         listen=written.listen,
         tags=_tags(document, here, written.tags),
+        detect=tuple(written.detect),
+        options=written.options,
+        base=str(document.path.parent),
     )
 
 
@@ -254,7 +257,7 @@ def _tags(document: Document, here: Location, written: Mapping[str, list[str]]) 
     tags: dict[Field, str] = {}
     for tag, names in written.items():
         for index, name in enumerate(names):
-            object, _, column = name.rpartition(".")
+            object, _, column = name.rpartition(" -> " if " -> " in name else ".")
             if Field(object, column) in tags:
                 raise document.complaint((*here, "tags", tag, index), "the field has a tag already: keep one of them")
             tags[Field(object, column)] = tag

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import Field, JsonValue, StrictBool, StrictInt
 
 from tidegate.document import Duration, Form, Size, Strict, choice, text, wrong
 from tidegate.model.resource import Address
@@ -43,7 +43,11 @@ SecretReference = Annotated[
 FileReference = Annotated[str, text(r"file:.+", "a private key is never written here: write file:PATH")]
 Tag = Annotated[str, text(r"[a-z][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*", "must be a tag such as pii.email")]
 TaggedField = Annotated[
-    str, text(r".+\.[^.]+", "must be a field such as public.customers.email, or public.customers.* for all of them")
+    str,
+    text(
+        r".+(\.[^.]+| -> .+)",
+        "must be a field such as public.customers.email, or public.customers.* for all, or `GET /users/* -> $.email`",
+    ),
 ]
 Recipient = Annotated[
     str, text(r"age1[02-9ac-hj-np-z]{58}", "must be an age recipient such as age1...: the public half of the key pair")
@@ -193,7 +197,17 @@ class ResourceFile(Strict):
     )
     labels: dict[str, str] = Field(default_factory=dict, description="labels that rules select by")
     listen: HostPort | None = Field(None, description="a port of its own")
-    tags: dict[Tag, list[TaggedField]] = Field(default_factory=dict, description="sensitive fields by tag")
+    tags: dict[Tag, list[TaggedField]] = Field(
+        default_factory=dict,
+        description="sensitive fields by tag: `OBJECT.FIELD`, or `OBJECT -> FIELD` where names hold dots of their own",
+    )
+    detect: list[Tag] = Field(
+        default_factory=list,
+        description="what is looked for in text that has no tag, and masked: `pii`, `pii.card`, `secret`, ...",
+    )
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict, description="what else its protocol is told: see the page of the protocol"
+    )
 
 
 class ProviderFile(Strict):

@@ -104,3 +104,5 @@ def _known_protocols(settings: Settings) -> None:
             raise ConfigError(
                 f"unknown protocol {name!r}", path=str(settings.path), hint=f"Known: {', '.join(sorted(PROTOCOLS))}."
             )
+    for resource in settings.resources.values():
+        PROTOCOLS[resource.protocol].options(resource)

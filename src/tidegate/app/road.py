@@ -103,7 +103,7 @@ class Road:
             tls=server_context(
                 *certificate(settings),
                 agents=parts.issuer.authority,
-                alpn=[protocol.ALPN for protocol in PROTOCOLS.values()],
+                alpn=[protocol.ALPN for protocol in PROTOCOLS.values() if protocol.ALPN],
             ),
             mask_key=parts.mask_key,
             clock=clock,

@@ -207,8 +207,13 @@ class Door:
         """What is known of the resource's objects, fresh enough to open a session with."""
         return await self.atlas.names(resource, database, load)
 
-    async def relay(self, session: Session, agent: Stream, upstream: Stream, wire: Wire, names: Names[Schema]) -> None:
-        """Run the session until it ends; its last leaf is in the log when this returns. Raises Refused, LogFailure."""
+    async def relay(
+        self, session: Session, agent: Stream, upstream: Stream, wire: Wire, names: Names[Schema]
+    ) -> bytes | None:
+        """Run the session until it ends; its last leaf is in the log when this returns. Raises Refused, LogFailure.
+
+        Gives what the agent sent beyond a session that hands its connection over, otherwise None.
+        """
         reason = "failed"
         try:
             agent.admitted = True
@@ -229,6 +234,7 @@ class Door:
                     reason = await relay.run()
                 finally:
                     session.stop = None
+            return relay.rest
         finally:
             self.desk.forget(session)
             self.close(session, session.ended or reason)

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from tidegate.audit.form import Form
-from tidegate.masking.plan import Masking, mask_returned, objection, plan
+from tidegate.masking.plan import Masking, mask_returned, masking, objection, plan
 from tidegate.masking.tags import Tags
 from tidegate.model.identity import Identity
-from tidegate.model.operation import Column, Facts, Operation, Transform, Verb
-from tidegate.model.resource import Resource
+from tidegate.model.operation import Column, Facts, Operation, Shape, Transform, Verb
+from tidegate.model.resource import Field, Resource
 from tidegate.model.verdict import Decision, Effect, Refuse
 from tidegate.policy.engine import Engine
 
@@ -134,6 +134,10 @@ class Judgements:
             judged.transforms = [masking.transform if masking else None for masking in maskings] if maskings else None
             judged.columns, judged.maskings = None if moved else columns, maskings
         return judged.maskings
+
+    def mask(self, operation: Operation, judged: Judged, field: Field | None, shape: Shape) -> Masking | None:
+        """What becomes of one field of a result that is no table; ``None`` when it is clear."""
+        return masking(field, shape, operation.facts, self._names.tags, judged.lifted, self._mask_key)
 
     def _statement(self, operation: Operation) -> Judged:
         if self._engine.bundle is not self._bundle:

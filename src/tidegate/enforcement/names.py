@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from tidegate.errors import ConfigError, LogFailure, ResourceError
+from tidegate.masking.patterns import PatternTags
 from tidegate.masking.tags import Tags
 from tidegate.model.operation import Facts, Rows
 from tidegate.model.resource import Field, Resource
@@ -39,6 +40,14 @@ class Schema(Protocol):
     @property
     def always(self) -> Mapping[Field, str]:
         """Fields that are sensitive on every resource of this kind."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether names mean the same whatever is done, so that nobody need be asked."""
+
+    @property
+    def patterns(self) -> bool:
+        """Whether tags name objects and fields by patterns."""
 
     def family(self, object: str) -> frozenset[str]:
         """Objects that share tags with this one."""
@@ -185,7 +194,8 @@ class Names(Generic[S]):
         started = asyncio.get_running_loop().time()
         ended = [who for who, over in self._redefining.items() if over]
         schema = await self._load()
-        tags = Tags({**schema.always, **self._resource.tags}, schema.family)
+        kind = PatternTags if schema.patterns else Tags
+        tags = kind({**schema.always, **self._resource.tags}, schema.family)
         missing = [str(field) for field in self._resource.tags if field.name != "*" and not schema.has(field)]
         if missing:
             raise ConfigError(

@@ -83,6 +83,7 @@ class Relay:
         self._tasks: asyncio.TaskGroup | None = None
         self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._farewell: Refuse | None = None
+        self.rest: bytes | None = None
         self._time = asyncio.get_running_loop().time
         self.active = self.since = self._time()
 
@@ -207,6 +208,13 @@ class Relay:
         self._learn_if_due()
 
     def _take(self, request: Request) -> None:
+        if request.own is not None:
+            self.session.trail.request(request.raw, b"")
+            self._say(request.own)
+            return
+        if request.farewell and not request.raw:
+            self._hand_over()
+            return
         if request.continues or not request.operations:
             self._pass(request)
             return
@@ -222,6 +230,18 @@ class Relay:
             self._phase = Phase.DRAINING
         else:
             self._reply(request, verdict)
+
+    def _say(self, own: bytes) -> None:
+        """Words of the gateway's own to the agent."""
+        self.session.trail.response(b"", own)
+        self._delivery.deliver(own)
+        if self.wire.over:
+            self.end("agent_left")
+
+    def _hand_over(self) -> None:
+        """Give the connection back to its protocol, with all that was not taken."""
+        self.end("handed_over")
+        self.rest = self.wire.rest + b"".join(self._queue)
 
     def _asks(self, request: Request) -> bool:
         """Let the request wait until the upstream has said what names mean; False if it need or can not be asked."""
@@ -355,8 +375,7 @@ class Relay:
             self._upstream.keep_in_step(request, reply)
         else:
             self.session.trail.request(request.raw, b"")
-        self.session.trail.response(b"", reply.to_agent)
-        self._delivery.deliver(reply.to_agent)
+        self._say(reply.to_agent)
 
     async def _settle(self, request: Request, hold: Hold) -> None:
         try:
@@ -377,9 +396,7 @@ class Relay:
 
     def _held(self, held: Held) -> None:
         """Tell whoever sits before the agent's terminal."""
-        notice = self.wire.notice(_held_notice(held))
-        self.session.trail.response(b"", notice)
-        self._delivery.deliver(notice)
+        self._say(self.wire.notice(_held_notice(held)))
 
     async def _bind(self, request: Request) -> str | None:
         """What the upstream says that the request means, in this very session and transaction; None if it cannot."""
@@ -426,6 +443,9 @@ class Relay:
             self.session.alert("credential.echoed")
         self.session.trail.response(seen, out)
         self._delivery.deliver(out)
+        if self.wire.over:
+            self.end("resource_left")
+            return
         if self.session.excess:
             self.session.excess = False
             self.session.stop_upstream()
@@ -476,6 +496,8 @@ class Relay:
         self.end("agent_left")
 
     def _resource_left(self) -> None:
+        if self._phase is not ENDED:
+            self._guarded(self._completed)
         self.end(
             "resource_left",
             Refuse(
@@ -485,6 +507,12 @@ class Relay:
                 "Connect again; what was under way is recorded as indeterminate.",
             ),
         )
+
+    def _completed(self, _: bytes) -> None:
+        """What ends with the connection has ended."""
+        seen, out = self._scrub.stream(b"", self.wire.left(self.session), more=False)
+        self.session.trail.response(seen, out)
+        self._delivery.deliver(out)
 
     def _log_failed(self, failure: LogFailure) -> None:
         self.end("log_failed", _log_refusal(failure))

@@ -14,12 +14,12 @@ from typing import Final, final
 
 from tidegate.clock import Clock
 from tidegate.errors import LogFailure, Refused, ResourceError
-from tidegate.masking.plan import conceal, returned
+from tidegate.masking.plan import UNKNOWN, conceal, returned
 from tidegate.model.approval import APPROVED, VOIDED, WAITING, Held
 from tidegate.model.event import Json
 from tidegate.model.identity import BREAKGLASS, Grant, Identity
-from tidegate.model.operation import STREAMED, Column, Facts, Operation, Outcome, Request, Rows, Transform
-from tidegate.model.resource import Resource
+from tidegate.model.operation import STREAMED, Column, Facts, Operation, Outcome, Request, Rows, Shape, Transform
+from tidegate.model.resource import Field, Resource
 from tidegate.model.verdict import Decision, Effect, Refuse
 from tidegate.policy.engine import Engine
 
@@ -237,7 +237,8 @@ class Session:
         """The question when it is answered, or as it stands when the agent has waited long enough."""
         self.waiting = held
         patience = min(decision.patience for decision in hold.decisions if decision.effect is Effect.HOLD)
-        patience = patience if self.wait is None else min(patience, self.wait)
+        given = [given for given in (self.wait, hold.request.patience) if given is not None]
+        patience = min([patience, *given])
         try:
             return await self._desk.wait(held.id, min(patience, max(0.0, (held.expires - self._clock.now()) / 1e6 + 1)))
         except asyncio.CancelledError:
@@ -309,6 +310,18 @@ class Session:
             return False
         return True
 
+    def value(self, operation: Operation, field: Field | None, shape: Shape) -> Transform | None:
+        masking = self._judgements.mask(operation, self._progress[operation].judged, field, shape)
+        return masking.transform if masking else None
+
+    def replaced(self, operation: Operation, field: Field | None, values: int) -> None:
+        progress = self._progress[operation]
+        if progress.masked is None:
+            progress.masked = {}
+        name = str(field) if field is not None else UNKNOWN
+        progress.masked[name] = progress.masked.get(name, 0) + values
+        self.totals["masked"] += values
+
     def _count_masked(self, progress: Progress, masked: Sequence[int]) -> None:
         if progress.masked is None:
             progress.masked = {}
@@ -326,7 +339,7 @@ class Session:
         progress = self._progress.pop(operation, None)
         if progress is None:
             raise ResourceError("the resource answered what was not asked", code="resource.desync")
-        if may_redefine(operation):
+        if may_redefine(operation) and not self.sight.steady:
             self.redefined = True
         self._close(progress, outcome)
 

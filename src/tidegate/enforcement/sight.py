@@ -45,6 +45,11 @@ class Sight:
         """Whether the upstream answers no questions of the gateway's: then what has moved stays unknown."""
 
     @property
+    def steady(self) -> bool:
+        """Whether names mean the same whatever is done."""
+        return self.names.current.steady
+
+    @property
     def schema(self) -> Schema:
         """What the names mean."""
         current = self._inside or self.names.current
@@ -87,7 +92,7 @@ class Sight:
 
     def behind(self, operation: Operation, shade: Shade | None) -> Shade | None:
         """What becomes of facts behind this operation, before it was answered; ``shade`` as they were before it."""
-        if shade is unresolved or not may_move(operation, self.touched):
+        if shade is unresolved or self.steady or not may_move(operation, self.touched):
             return shade
         return blind if may_redefine(operation) else unresolved
 
@@ -97,7 +102,7 @@ class Sight:
 
     def announce(self, operation: Operation) -> None:
         """The operation is about to run: from now on names may change, here or under every session."""
-        if may_move(operation, self.touched):
+        if may_move(operation, self.touched) and not self.steady:
             self.moved = self.touched = True
             if may_redefine(operation):
                 self._defined, self._inside = True, None

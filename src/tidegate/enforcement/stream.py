@@ -197,6 +197,13 @@ class Stream(asyncio.Protocol):
         if self.gone:
             left()
 
+    def unfeed(self, rest: bytes) -> None:
+        """Back to a conversation, which begins with ``rest``."""
+        self._received = self._left = self._writable = None
+        self._buffer[:0] = rest
+        if len(self._buffer) <= LIMIT:
+            self.resume()
+
     def pause(self) -> None:
         """Stop reading; the peer feels it as back-pressure."""
         if self._reading and not self.transport.is_closing():

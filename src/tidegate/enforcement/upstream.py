@@ -26,7 +26,7 @@ class Upstream:
         if permit.request is not request and not request.continues:
             raise AgentError("a permit covers one request only", code="permit.mismatch")
         data = self._wire.forward(request)
-        self._session.trail.request(request.raw, data)
+        self._session.trail.request(request.raw, data if request.shown is None else request.shown)
         self._log.after_write(self._stream.write, data)
 
     def ask(self, questions: Sequence[str]) -> bool:

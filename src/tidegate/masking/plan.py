@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tidegate.model.operation import Column, Facts, Output, Transform, Verb
+from tidegate.model.operation import Column, Facts, Output, Shape, Transform, Verb
 from tidegate.model.resource import Field
 
 from .tags import Tags, covers
@@ -41,6 +41,16 @@ def plan(
         for index, column in enumerate(columns)
     ]
     return maskings if any(maskings) else None
+
+
+def masking(
+    field: Field | None, shape: Shape, facts: Facts, tags: Tags, lifted: frozenset[str], key: bytes
+) -> Masking | None:
+    """The masking of one field of a result that is no table, ``None`` where it is clear; ``field`` None: untraced."""
+    if field is None:
+        return Masking(UNKNOWN, UNKNOWN, transform(UNKNOWN, shape, key, whole=True)) if _doubtful(facts, tags) else None
+    tag = _kept(field, tags, lifted)
+    return None if tag is None else Masking(tag, str(field), transform(tag, shape, key, whole=False))
 
 
 def _masking(

@@ -108,11 +108,19 @@ class Request:
 
     ``continues`` marks bytes that belong to an operation already allowed (COPY data, the rest of a streamed
     parameter): they are recorded and forwarded under its permit, never judged again; ``unframed`` takes from them what
-    frames the values. ``farewell`` marks the agent's own goodbye. ``divisible``: what precedes an operation may be
-    forwarded without it (``Wire.cut``); ``headed``: there may be something without an operation before even the first.
+    frames the values. ``farewell`` marks the agent's own goodbye; without any bytes the session ends and the connection
+    goes back to its protocol, with what the wire has not taken (``Wire.rest``). ``divisible``: what precedes an
+    operation may be forwarded without it (``Wire.cut``); ``headed``: there may be something without an operation before
+    even the first.
+
+    ``own`` is the gateway's own answer to what needs neither a verdict nor the upstream; there is one only while
+    nothing is pending. ``patience`` is how many seconds the agent gives people to answer, None as policy says.
+    ``shown`` is what the recording holds in place of the forwarded bytes: the same without the upstream's credential.
     """
 
-    __slots__ = ("continues", "divisible", "farewell", "headed", "operations", "raw", "unframed")
+    __slots__ = (
+        "continues", "divisible", "farewell", "headed", "operations", "own", "patience", "raw", "shown", "unframed",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -124,6 +132,9 @@ class Request:
         divisible: bool = False,
         headed: bool = False,
         unframed: Callable[[bytes], bytes] | None = None,
+        own: bytes | None = None,
+        patience: int | None = None,
+        shown: bytes | None = None,
     ) -> None:
         self.raw = raw
         self.operations = operations
@@ -132,6 +143,9 @@ class Request:
         self.divisible = divisible
         self.headed = headed
         self.unframed = unframed
+        self.own = own
+        self.patience = patience
+        self.shown = shown
 
 
 class Shape(StrEnum):
@@ -205,6 +219,15 @@ class Results(Protocol):
     def rows(self, operation: Operation, count: int, size: int, masked: Sequence[int]) -> bool:
         """``count`` rows of ``size`` bytes passed, ``masked[k]`` values replaced in column k. False: no more rows."""
 
+    def value(self, operation: Operation, field: Field | None, shape: Shape) -> Transform | None:
+        """The mask for one field of a result that is no table; ``None`` lets it pass. Asked once per field.
+
+        ``field`` is None for a value that cannot be traced to one.
+        """
+
+    def replaced(self, operation: Operation, field: Field | None, values: int) -> None:
+        """So many values of a field were replaced."""
+
     def conceal(self, operation: Operation | None) -> bool:
         """Whether error and notice texts must be reduced to their code and a fixed sentence."""
 
@@ -232,6 +255,7 @@ class Wire(Protocol):
     ``waiting``: what the agent sent can only be understood after the next responses; then ask for requests again.
     ``skipping``: an error makes the upstream ignore everything up to the end of the batch.
     ``partial``: the agent has the beginning of a message whose rest is still to come.
+    ``over``: with what was said last the conversation has ended. ``rest``: bytes of the agent's that were not taken.
     """
 
     pending: int
@@ -250,6 +274,14 @@ class Wire(Protocol):
 
     @property
     def partial(self) -> bool:
+        """See above."""
+
+    @property
+    def over(self) -> bool:
+        """See above."""
+
+    @property
+    def rest(self) -> bytes:
         """See above."""
 
     def feed(self, data: bytes) -> None:
@@ -272,6 +304,9 @@ class Wire(Protocol):
 
         Raises ResourceError when the upstream does not keep to its protocol.
         """
+
+    def left(self, results: Results) -> bytes:
+        """The upstream has closed its side: what the agent may see of what that completes."""
 
     def refuse(self, request: Request, refusal: Refuse) -> Reply:
         """The answer to a refused request, which keeps the stream in step.

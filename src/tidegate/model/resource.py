@@ -35,7 +35,8 @@ class Resource:
     ``secret`` is a reference (``env:NAME`` or ``file:PATH``), resolved only when a connection is opened.
     ``tls`` is one of ``disable``, ``require``, ``verify-full``; ``ca`` a PEM file; with ``direct_tls`` the handshake is
     not asked for first. ``replication`` opens it to connections that carry the changes of its data. ``tags`` maps
-    sensitive fields to a tag such as ``pii.email``.
+    sensitive fields to a tag such as ``pii.email``; ``detect`` are the tags of what is looked for in all other text.
+    ``options`` is what else its protocol is told, JSON values; file names in it are relative to ``base``.
     """
 
     name: str
@@ -51,3 +52,6 @@ class Resource:
     replication: bool = False
     listen: Address | None = None
     tags: Mapping[Field, str] = field(default_factory=dict)
+    detect: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    base: str = ""

@@ -87,6 +87,16 @@ async def serve(stream: Stream, door: Door, resource: Resource | None) -> None:
         await opened.upstream.close()
 
 
+def options(resource: Resource) -> None:
+    """There are none, see ``registry.Protocols``."""
+    if resource.options:
+        raise ConfigError(
+            f"resource {resource.name}: {NAME} has no options",
+            hint="Leave `options` out of tidegate.yaml.",
+            code="config.options",
+        )
+
+
 async def names(door: Door, resource: Resource) -> Names[known.Schema]:
     """What is known of a resource's objects in its configured database. Raises ResourceError, ConfigError."""
     return cast(Names[known.Schema], await _names(door, resource, resource.database))

@@ -61,6 +61,7 @@ class Schema:
     """One database's catalog and the classifier that reads statements by it; see ``enforcement.names.Schema``."""
 
     question = SESSION
+    steady = patterns = False
     look_ups = LOOK_UPS
 
     def __init__(self, catalog: Catalog, digest: bytes, login: Credential = NOBODY, role: str = "") -> None:

@@ -19,7 +19,10 @@ class Protocols(Protocol):
     """What a protocol's module offers."""
 
     ALPN: str
-    """Its name in a TLS handshake."""
+    """Its name in a TLS handshake; empty if it has none."""
+
+    def options(self, resource: Resource) -> None:
+        """Check what the resource's ``options`` say. Raises ConfigError."""
 
     async def serve(self, stream: Stream, door: Door, resource: Resource | None) -> None:
         """Run one agent's connection; ``resource`` is None on a port that several resources share."""

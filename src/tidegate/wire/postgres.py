@@ -79,6 +79,16 @@ class PostgresWire:
         """See ``Wire``."""
         return self._responses.partial
 
+    @property
+    def over(self) -> bool:
+        """See ``Wire``: the upstream closes after a fatal error, and that ends it."""
+        return False
+
+    @property
+    def rest(self) -> bytes:
+        """See ``Wire``: a connection is one session's."""
+        return b""
+
     def feed(self, data: bytes) -> None:
         """See ``Wire``."""
         self._requests.feed(data)
@@ -111,6 +121,10 @@ class PostgresWire:
             )
         self._count()
         return shown
+
+    def left(self, _results: Results) -> bytes:
+        """See ``Wire``: nothing ends with the connection."""
+        return b""
 
     def refuse(self, request: Request, refusal: Refuse) -> Reply:
         """See ``Wire``; the mechanism is described above."""

@@ -129,6 +129,7 @@ class Tables:
 
     always: Mapping[Field, str] = {}
     digest = b"tables"
+    steady = patterns = False
 
     def family(self, object: str) -> frozenset[str]:
         return frozenset({object})
