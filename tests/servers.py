@@ -252,3 +252,47 @@ class Postgres:
                 return
             time.sleep(0.02)
         raise AssertionError(f"PostgreSQL {self.edition} is not up after {DEADLINE} s: {self.log()}")
+
+
+class Redis:
+    """Debian's Redis on a free loopback port, with a password if one is given; use as a context manager.
+
+    ``settings`` are further lines of its configuration, such as ``user x on ...``. Raises ServerMissing.
+    """
+
+    def __init__(self, password: str = "", settings: Sequence[str] = ()) -> None:
+        self.password = password
+        self.port = free_port()
+        self._settings = settings
+
+    def __enter__(self) -> Redis:
+        program = "/usr/bin/redis-server"  # a wheel may have put another one before it
+        if not Path(program).exists():
+            raise ServerMissing("Redis is not installed: apt-get install redis-server")
+        lines = [f"port {self.port}", "bind 127.0.0.1", 'save ""', "appendonly no", *self._settings]
+        if self.password:
+            lines.append(f'requirepass "{self.password}"')
+        self._process = subprocess.Popen(
+            [program, "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n".join(lines).encode())
+        self._process.stdin.close()
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until:
+            assert self._process.poll() is None, "redis-server did not start"
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.02)
+        raise AssertionError("redis-server did not come up")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait()
