@@ -64,7 +64,8 @@ class Watcher:
         self.open.remove(operation)
         self.outcomes.append((operation.facts.text, outcome.status, outcome.code))
 
-    def arrived(self, operation: Operation, size: int) -> bool:
+    def arrived(self, operation: Operation, size: int, masked: Mapping[str, int] | None = None) -> bool:
+        self.masked += sum((masked or {}).values())
         self.arrivals.append(operation.facts.text)
         return self.passing
 

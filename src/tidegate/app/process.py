@@ -15,6 +15,8 @@ import structlog
 from tidegate.clock import Clock, SystemClock
 from tidegate.enforcement.mandate import Mandate
 from tidegate.errors import ConfigError, LogFailure
+from tidegate.masking.detectors import KNOWN
+from tidegate.masking.tags import covers
 from tidegate.policy.rules import load_bundle
 from tidegate.protocols.registry import PROTOCOLS
 from tidegate.settings import Settings
@@ -106,3 +108,11 @@ def _known_protocols(settings: Settings) -> None:
             )
     for resource in settings.resources.values():
         PROTOCOLS[resource.protocol].options(resource)
+        for wanted in resource.detect:
+            if not any(covers(wanted, tag) for tag in KNOWN):
+                raise ConfigError(
+                    f"resource {resource.name}: nothing is detected under {wanted!r}",
+                    path=str(settings.path),
+                    hint=f"Known: pii, secret, {', '.join(KNOWN)}.",
+                    code="config.detect",
+                )

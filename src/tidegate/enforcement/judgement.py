@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from tidegate.audit.form import Form
+from tidegate.masking.detectors import Detectors, detectors
 from tidegate.masking.plan import Masking, mask_returned, masking, objection, plan
 from tidegate.masking.tags import Tags
 from tidegate.model.identity import Identity
@@ -130,14 +131,20 @@ class Judgements:
         moved = names.unsettled or names.version != judged.version
         if moved or judged.columns is None or judged.columns != columns:
             facts = blind(operation.facts) if moved else operation.facts
-            maskings = plan(columns, facts, names.tags, judged.lifted, self._mask_key) or ()
+            maskings = plan(columns, facts, names.tags, judged.lifted, self._mask_key, self._scan(judged)) or ()
             judged.transforms = [masking.transform if masking else None for masking in maskings] if maskings else None
             judged.columns, judged.maskings = None if moved else columns, maskings
         return judged.maskings
 
     def mask(self, operation: Operation, judged: Judged, field: Field | None, shape: Shape) -> Masking | None:
         """What becomes of one field of a result that is no table; ``None`` when it is clear."""
-        return masking(field, shape, operation.facts, self._names.tags, judged.lifted, self._mask_key)
+        facts, scan = operation.facts, self._scan(judged)
+        return masking(field, shape, facts, self._names.tags, judged.lifted, self._mask_key, scan)
+
+    def _scan(self, judged: Judged) -> Detectors | None:
+        """What is looked for in text without a tag."""
+        wanted = self._resource.detect
+        return detectors(wanted, judged.lifted, self._mask_key) if wanted else None
 
     def _statement(self, operation: Operation) -> Judged:
         if self._engine.bundle is not self._bundle:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -311,7 +311,9 @@ class Session:
         return True
 
     def value(self, operation: Operation, field: Field | None, shape: Shape) -> Transform | None:
-        masking = self._judgements.mask(operation, self._progress[operation].judged, field, shape)
+        progress = self._progress.get(operation)
+        judged = progress.judged if progress is not None else self._judgements.weigh(operation)
+        masking = self._judgements.mask(operation, judged, field, shape)
         return masking.transform if masking else None
 
     def replaced(self, operation: Operation, field: Field | None, values: int) -> None:
@@ -343,15 +345,17 @@ class Session:
             self.redefined = True
         self._close(progress, outcome)
 
-    def arrived(self, operation: Operation, size: int) -> bool:
+    def arrived(self, operation: Operation, size: int, masked: Mapping[str, int] | None = None) -> bool:
         judged = self._judgements.weigh(operation)
         passes = judged.decision.effect is Effect.ALLOW
         self._intend(operation, judged, judged.decision, self.trail.place())
         progress = self._progress[operation]
         progress.rows, progress.size = int(passes), size
-        if passes and self.conceal(None):
-            progress.masked = {"payload": 1}
-            self.totals["masked"] += 1
+        if passes and masked is None and self.conceal(None):
+            masked = {"payload": 1}
+        if passes and masked:
+            progress.masked = dict(masked)
+            self.totals["masked"] += sum(masked.values())
         self.unasked = True
         self.done(operation, Outcome("ok") if passes else Outcome("refused", "policy.refused"))
         return passes

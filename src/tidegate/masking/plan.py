@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tidegate.model.operation import Column, Facts, Output, Shape, Transform, Verb
 from tidegate.model.resource import Field
@@ -18,6 +19,8 @@ from .transforms import MARKER, transform
 
 _MARKER = MARKER.encode()
 RETURNED = "a mask is not a value: it is never accepted back on a write"
+DETECTED = "detected"
+"""In place of a tag, for a column that is searched for sensitive values."""
 UNKNOWN = "unknown"
 """The tag of a column whose sources could not be followed."""
 
@@ -31,26 +34,58 @@ class Masking:
     transform: Transform
 
 
+class Scan(Protocol):
+    """What looks into text that no tag protects, and into text that is JSON (``masking.detectors``)."""
+
+    def __call__(self, value: bytes) -> bytes:
+        """The value without what was found; the same object if nothing was."""
+
+    @property
+    def json(self) -> Transform:
+        """The same for JSON."""
+
+
 def plan(
-    columns: Sequence[Column], facts: Facts, tags: Tags, lifted: frozenset[str], key: bytes
+    columns: Sequence[Column],
+    facts: Facts,
+    tags: Tags,
+    lifted: frozenset[str],
+    key: bytes,
+    scan: Scan | None = None,
 ) -> list[Masking | None] | None:
     """A masking per column, ``None`` where it is clear; ``None`` alone when every column is. ``key`` has 32 bytes."""
     outputs = facts.outputs if facts.outputs is not None and len(facts.outputs) == len(columns) else None
     maskings = [
         _masking(column, outputs[index] if outputs else None, facts, tags, lifted, key)
+        or _scanning(scan, column.shape, str(column.origin or column.name))
         for index, column in enumerate(columns)
     ]
     return maskings if any(maskings) else None
 
 
 def masking(
-    field: Field | None, shape: Shape, facts: Facts, tags: Tags, lifted: frozenset[str], key: bytes
+    field: Field | None,
+    shape: Shape,
+    facts: Facts,
+    tags: Tags,
+    lifted: frozenset[str],
+    key: bytes,
+    scan: Scan | None = None,
 ) -> Masking | None:
     """The masking of one field of a result that is no table, ``None`` where it is clear; ``field`` None: untraced."""
-    if field is None:
-        return Masking(UNKNOWN, UNKNOWN, transform(UNKNOWN, shape, key, whole=True)) if _doubtful(facts, tags) else None
-    tag = _kept(field, tags, lifted)
-    return None if tag is None else Masking(tag, str(field), transform(tag, shape, key, whole=False))
+    if field is None and tags.any and _doubtful(facts, tags):
+        return Masking(UNKNOWN, UNKNOWN, transform(UNKNOWN, shape, key, whole=True))
+    tag = _kept(field, tags, lifted) if field is not None else None
+    if tag is not None:
+        return Masking(tag, str(field), transform(tag, shape, key, whole=False))
+    return _scanning(scan, shape, str(field or UNKNOWN))
+
+
+def _scanning(scan: Scan | None, shape: Shape, name: str) -> Masking | None:
+    """What no tag protects is looked into."""
+    if scan is None or shape is Shape.OTHER:
+        return None
+    return Masking(DETECTED, name, scan.json if shape is Shape.JSON else scan)
 
 
 def _masking(

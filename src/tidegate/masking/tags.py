@@ -54,6 +54,11 @@ class Tags:
         # A catalog may know a kinship from one side only; it counts from both.
         return self._family(name) | {tagged for tagged in self._named if name in self._families[tagged]}
 
+    @property
+    def any(self) -> bool:
+        """Whether there are tags at all."""
+        return bool(self._tags)
+
     def objects(self) -> frozenset[str]:
         """Every object with a tagged field, families included."""
         return self._objects

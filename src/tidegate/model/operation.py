@@ -222,7 +222,8 @@ class Results(Protocol):
     def value(self, operation: Operation, field: Field | None, shape: Shape) -> Transform | None:
         """The mask for one field of a result that is no table; ``None`` lets it pass. Asked once per field.
 
-        ``field`` is None for a value that cannot be traced to one.
+        ``field`` is None for a value that cannot be traced to one. A transform that gives back the very object found
+        nothing to replace; one with a method ``suspicious`` can say so of a whole block at once.
         """
 
     def replaced(self, operation: Operation, field: Field | None, values: int) -> None:
@@ -231,8 +232,11 @@ class Results(Protocol):
     def conceal(self, operation: Operation | None) -> bool:
         """Whether error and notice texts must be reduced to their code and a fixed sentence."""
 
-    def arrived(self, operation: Operation, size: int) -> bool:
-        """A message of ``size`` bytes came that answers nothing: an operation of its own. False: it must not pass."""
+    def arrived(self, operation: Operation, size: int, masked: Mapping[str, int] | None = None) -> bool:
+        """A message of ``size`` bytes came that answers nothing: an operation of its own. False: it must not pass.
+
+        ``masked``: values replaced in it, by field; None when ``conceal`` decides about its payload.
+        """
 
     def done(self, operation: Operation, outcome: Outcome) -> None:
         """The reply to ``operation`` is complete."""

@@ -79,7 +79,7 @@ def bodies(data: bytes) -> bytes:
 
 
 def rewrite(data: bytes, at: int, end: int, transforms: Sequence[Transform | None], masked: list[int]) -> bytes:
-    """The rows in ``at:end`` with each cell passed through its transform; ``masked[k]`` counts column k's values.
+    """The rows in ``at:end`` with each cell passed through its transform; ``masked[k]`` counts changes in column k.
 
     Raises ResourceError if a row does not have exactly as many well-formed cells as there are transforms.
     """
@@ -125,13 +125,19 @@ class _Rewriting:
             if length < -1 or start + length > stop:
                 raise ResourceError("The upstream sent a row with a value that reaches beyond it.")
             if transform is not None and length >= 0:
-                self._keep(at)
-                self._kept = start + length
-                self._masked[column] += 1
                 if self._cells[column]:
+                    self._keep(at)
+                    self._kept = start + length
+                    self._masked[column] += 1
                     self._out.write(self._cells[column])
                 else:
-                    self._write(transform(self._data[start : self._kept]))
+                    clear = self._data[start : start + length]
+                    value = transform(clear)
+                    if value is not clear:
+                        self._keep(at)
+                        self._kept = start + length
+                        self._masked[column] += 1
+                        self._write(value)
             at = start + max(length, 0)
         if at != stop:
             raise ResourceError("The upstream sent a row with bytes behind its last column.")

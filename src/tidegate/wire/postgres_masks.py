@@ -105,8 +105,21 @@ def _fitted(transform: Transform | None, column: Described) -> Transform | None:
     if isinstance(transform, Constant):
         return transform if transform.value is None else Constant(JSONB_VERSION + transform.value)
 
+    inner = transform
+
     def versioned(value: bytes) -> bytes | None:
-        masked = transform(value[1:])
-        return None if masked is None else JSONB_VERSION + masked
+        text = value[1:]
+        masked = inner(text)
+        return None if masked is None else value if masked is text else JSONB_VERSION + masked
 
     return versioned
+
+
+def needed(transforms: Sequence[Transform | None], data: bytes, at: int, end: int) -> Sequence[Transform | None] | None:
+    """The transforms that can change anything in these rows: what only looks for something looks at all rows first."""
+    gates = [getattr(transform, "suspicious", None) for transform in transforms]
+    gate = next((gate for gate in gates if gate is not None), None)
+    if gate is None or gate(data[at:end]):
+        return transforms
+    rest = [None if gate is not None else each for each, gate in zip(transforms, gates, strict=True)]
+    return rest if any(rest) else None

@@ -16,11 +16,13 @@ from librt.strings import read_i16_be, read_i32_be
 
 from tidegate.errors import ResourceError
 from tidegate.model.operation import Column, Facts, Operation, Outcome, Results, Shape, Transform
+from tidegate.model.resource import Field
 
 from . import postgres_messages as pg
 from ._frames import HEADER, NULL, Spans, rewrite, run
+from .postgres_copied import Copied
 from .postgres_exchange import Exchange, Expected, Kind, may_copy
-from .postgres_masks import Description, Descriptions, FindCatalog
+from .postgres_masks import Description, Descriptions, FindCatalog, needed
 from .postgres_named import READ, SESSION, UNKNOWN
 from .postgres_names import Names
 
@@ -55,6 +57,9 @@ NO_DATA: Final = 0x6E
 SUSPENDED: Final = 0x73
 PARAMETERS: Final = 0x74
 """The upstream's messages by their tags; any other ends the session."""
+
+ROW: Final = Field("copy", "row")
+"""What is counted when something is replaced in bulk output."""
 
 UNASKED: Final = (NOTICE, SETTING, NOTIFIED)
 """Messages that may come at any time."""
@@ -97,6 +102,7 @@ class Responses:
         self._left = 0
         self._cut = False
         self._copying_out = False
+        self._copied: Copied | None = None
         self._answers: list[list[list[bytes | None]]] = [[]]
         self._looked_up = 0
         self._results: Results
@@ -218,7 +224,7 @@ class Responses:
         elif tag == COPY_IN:
             self._copy_in()
         elif tag == COPY_OUT:
-            self._copy_out()
+            self._copy_out(body)
         elif tag == COPY_BOTH:
             self._copy_both()
         elif tag == COPY_DONE:
@@ -240,7 +246,11 @@ class Responses:
             raise ResourceError("The upstream sent a row whose number of columns is not the announced one.")
         masked: Sequence[int] = ()
         new: bytes | None = None
-        if transforms is not None:
+        if self._copying_out and self._copied is not None:
+            new, found = self._copied.rewrite(data, at, end)
+            if found:
+                self._results.replaced(self._operation(reply), ROW, found)
+        if transforms is not None and (transforms := needed(transforms, data, at, end)) is not None:
             cells = [0] * len(transforms)
             new = rewrite(data, at, end, transforms, cells)
             masked = cells
@@ -252,7 +262,7 @@ class Responses:
     def _begin(self, spans: Spans, data: bytes, at: int, end: int) -> bool:
         """Stream a large row if nothing in it is masked."""
         reply = self._result(data[at])
-        if not self._cut and not self._copying_out and self._masks(reply) is not None:
+        if not self._cut and (self._copied if self._copying_out else self._masks(reply)) is not None:
             return False
         self._left = end - len(data)
         if self._cut:
@@ -493,15 +503,18 @@ class Responses:
         self._copy_begins()
         self._exchange.copy_in()
 
-    def _copy_out(self) -> None:
+    def _copy_out(self, body: bytes) -> None:
         self._copy_begins()
         self._copying_out = True
+        operation = self._operation(self._exchange.front(Kind.EXECUTE, Kind.QUERY))
+        scan = self._results.value(operation, ROW, Shape.TEXT)
+        self._copied = Copied(scan, binary=body[:1] != b"\0") if scan is not None else None
 
     def _copy_both(self) -> None:
         """Replication: both sides send until each has ended its own data."""
         self._copy_begins()
         self._exchange.copy_in()
-        self._copying_out = True
+        self._copying_out, self._copied = True, None
 
     def _copy_begins(self) -> None:
         if not may_copy(self._operation(self._exchange.front(Kind.EXECUTE, Kind.QUERY))):

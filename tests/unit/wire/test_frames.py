@@ -56,7 +56,12 @@ def test_rewrite_changes_only_masked_cells(rows: list[list[bytes | None]]) -> No
     assert counts == [0, sum(b is not None for _, b, _ in rows), sum(c is not None for _, _, c in rows)]
 
 
-@given(st.lists(CELLS, max_size=8), st.one_of(st.none(), st.binary(max_size=30)), st.integers(0, 3), st.integers(0, 3))
+@given(
+    st.lists(CELLS, max_size=8),
+    st.one_of(st.none(), st.binary(min_size=1, max_size=30)),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
 def test_a_constant_mask_is_like_any_other(
     rows: list[list[bytes | None]], mask: bytes | None, first: int, last: int
 ) -> None:
