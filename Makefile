@@ -24,10 +24,10 @@ test: .venv/test.done
 	@tools/system-packages
 	@$(MAKE) --no-print-directory .venv/idp/done
 	@$(MAKE) --no-print-directory lint
-	tools/run-tests $(BIN)/python -n 2 --dist loadfile $(ARGS)
+	tools/run-tests $(BIN)/python -n 3 --dist loadfile $(ARGS)
 ifeq ($(ARGS),)
 	@$(MAKE) --no-print-directory compiled
-	TIDEGATE_EXPECTED_BUILD=compiled TIDEGATE_IDP=.venv/idp TIDEGATE_TEST_WORKERS=2 TIDEGATE_KILLS=2 tools/run-tests $(COMPILED)/python -n 2 --dist loadfile $(ONCE)
+	TIDEGATE_EXPECTED_BUILD=compiled TIDEGATE_IDP=.venv/idp TIDEGATE_TEST_WORKERS=2 TIDEGATE_KILLS=2 tools/run-tests $(COMPILED)/python -n 3 --dist loadfile $(ONCE)
 endif
 
 lint: .venv/test.done

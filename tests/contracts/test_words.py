@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,11 +46,15 @@ def sources() -> Iterator[Path]:
 
 def tree() -> Iterator[Path]:
     """Text files of the repository."""
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        hidden = any((part.startswith(".") and part not in KEPT_HIDDEN) or part == "__pycache__" for part in parts)
-        if path.is_file() and path.suffix in TEXT and not hidden:
-            yield path
+    for directory, below, names in os.walk(ROOT):
+        below[:] = sorted(name for name in below if not _hidden(name))
+        for path in (Path(directory, name) for name in sorted(names)):
+            if path.suffix in TEXT and not _hidden(path.name):
+                yield path
+
+
+def _hidden(name: str) -> bool:
+    return (name.startswith(".") and name not in KEPT_HIDDEN) or name == "__pycache__"
 
 
 def test_no_protocol_is_named_outside_its_place() -> None:
