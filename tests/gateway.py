@@ -95,7 +95,7 @@ class Upstream:
 
 @dataclass
 class Gateway:
-    """One gateway process in ``directory``."""
+    """One gateway process in ``directory``. ``resources``: YAML of further ones; ``shared``: ports by protocol."""
 
     directory: Path
     upstream: Upstream
@@ -106,6 +106,8 @@ class Gateway:
     segment: str = "4MiB"
     activation: str = "single-person"
     sections: str = ""
+    resources: str = ""
+    shared: dict[str, int] = field(default_factory=dict)
     workers: int = field(default_factory=lambda: int(os.environ.get("TIDEGATE_TEST_WORKERS", "1")))
     command: list[str] = field(default_factory=lambda: [sys.executable, "-m", "tidegate"])
     port: int = field(default_factory=free_port)
@@ -143,13 +145,14 @@ class Gateway:
         secret = f"\n    secret: {reference}" if reference else ""
         user = f"\n    user: {up.user}" if up.user else ""
         ca = f"\n    ca: {up.ca}" if up.ca else ""
+        listen = "".join(f', {protocol}: "127.0.0.1:{port}"' for protocol, port in self.shared.items())
         (self.directory / "tidegate.yaml").write_text(
             f"""organisation: example.org
 gateway: gw1
 data: ./data
 workers: {self.workers}
 api: 127.0.0.1:{self.api}
-listen: {{postgres: "127.0.0.1:{self.port}"}}
+listen: {{postgres: "127.0.0.1:{self.port}"{listen}}}
 policy: {{files: [policy.yaml], activation: {self.activation}}}
 recording: {{auditors: [{auditor}]}}
 audit: {{segment: {self.segment}}}
@@ -162,7 +165,7 @@ limits: {{{limits}}}
     tls: {up.tls}{ca}
     labels: {{env: prod}}
     tags: {"" if tags else "{}"}{tags}
-"""
+{self.resources}"""
         )
 
     def start(self, *, wait: bool = True) -> Gateway:
@@ -275,12 +278,20 @@ limits: {{{limits}}}
         assert answer.status_code < 400, answer.text
         self.logins[name] = answer.json()["token"]
 
-    def minted(self, *, agent: str = "claude-code", ttl: int = 900, reason: str = "a test", by: str = "alice") -> Any:
+    def minted(
+        self,
+        *,
+        agent: str = "claude-code",
+        ttl: int = 900,
+        reason: str = "a test",
+        by: str = "alice",
+        resource: str = "shop",
+    ) -> Any:
         """What minting a token answers: ``token``, its id and its grant."""
-        return self.call("POST", "tokens", by, resource="shop", agent=agent, ttl=ttl, reason=reason)
+        return self.call("POST", "tokens", by, resource=resource, agent=agent, ttl=ttl, reason=reason)
 
     def token(self, **words: Any) -> str:
-        """A token for the shop."""
+        """A token for the shop, or another resource."""
         return str(self.minted(**words)["token"])
 
     def dsn(self, token: str, database: str = "shop", sslmode: str = "disable") -> str:

@@ -9,6 +9,7 @@ its files go with it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib.util
@@ -18,6 +19,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -296,3 +298,114 @@ class Redis:
     ) -> None:
         self._process.terminate()
         self._process.wait()
+
+
+class Api:
+    """The tests' own HTTP server (api_server.py) as a process; a context manager."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("api_server.py"), str(self.port)],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                break
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    self.stop()
+                    raise AssertionError("the HTTP server did not come up") from None
+                time.sleep(0.05)
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it; safe to call twice."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Nginx:
+    """nginx with TLS before a directory of files: it compresses, and closes after every third request or a rest."""
+
+    key = "a-key-that-nginx-wants"
+
+    def __init__(self) -> None:
+        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            raise ServerMissing("nginx is not installed: apt-get install nginx-light")
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="tidegate-nginx-"))
+        self.tls = certificates.issue(self.directory)
+        self.root = self.directory / "root"
+        self.root.mkdir()
+        (self.directory / "nginx.conf").write_text(self._configuration())
+        self._process = subprocess.Popen(
+            [program, "-p", self.directory, "-c", self.directory / "nginx.conf", "-e", self.directory / "error.log"],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        until = time.monotonic() + DEADLINE
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > until:
+                said = (self.directory / "error.log").read_text()
+                self.stop()
+                raise AssertionError(f"nginx did not come up: {said}")
+            time.sleep(0.05)
+
+    def _configuration(self) -> str:
+        return f"""
+daemon off;
+master_process off;
+pid {self.directory}/pid;
+events {{}}
+http {{
+  types {{ text/plain txt; application/json json; }}
+  access_log off;
+  client_body_temp_path {self.directory}/body;
+  proxy_temp_path {self.directory}/proxy;
+  fastcgi_temp_path {self.directory}/fastcgi;
+  uwsgi_temp_path {self.directory}/uwsgi;
+  scgi_temp_path {self.directory}/scgi;
+  gzip on;
+  gzip_types *;
+  gzip_min_length 1;
+  gzip_proxied any;
+  keepalive_requests 3;
+  keepalive_timeout 1s;
+  server {{
+    listen 127.0.0.1:{self.port} ssl;
+    ssl_certificate {self.tls.certificate};
+    ssl_certificate_key {self.tls.key};
+    root {self.root};
+    location /proven/ {{ if ($http_x_api_key != "{self.key}") {{ return 401; }} alias {self.root}/; }}
+  }}
+}}
+"""
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def __enter__(self) -> Nginx:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it and remove its files; safe to call twice."""
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)

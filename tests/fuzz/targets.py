@@ -8,6 +8,7 @@ from pathlib import Path
 from . import (
     target_agent,
     target_evidence,
+    target_http,
     target_login,
     target_opening,
     target_policy,
@@ -25,6 +26,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "policy": target_policy.target,
     "evidence": target_evidence.target,
     "provider": target_provider.target,
+    "http-agent": target_http.agent,
+    "http-upstream": target_http.upstream,
 }
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -19,6 +19,7 @@ from tidegate.audit.log import Log
 from tidegate.clock import Clock
 from tidegate.errors import AgentError, LogFailure, Refused, TidegateError
 from tidegate.identity.throttle import Throttle
+from tidegate.model.approval import Held
 from tidegate.model.operation import Wire
 from tidegate.model.resource import Resource
 from tidegate.policy.engine import Engine
@@ -239,6 +240,18 @@ class Door:
             self.desk.forget(session)
             self.close(session, session.ended or reason)
             await names.read_back()
+
+    async def approval(self, session: Session, id: str, patience: float) -> Held:
+        """How an approval stands that the session's own chain asked for; waits so many seconds for an answer.
+
+        Raises Refused, also for one of somebody else's: it is as unknown as one that is not there.
+        """
+        held = await self._desk.wait(id, patience)
+        question = held.question
+        asked = [hop.subject for hop in question.requester.chain]
+        if question.resource != session.resource.name or asked != [hop.subject for hop in session.identity.chain]:
+            raise Refused("there is no such approval", code="approval.unknown")
+        return held
 
     def close(self, session: Session, reason: str) -> None:
         """Write the last leaf, once; nothing is written when the log itself has failed."""

@@ -203,7 +203,7 @@ class Relay:
             data = self._queue.popleft()
             self._queued -= len(data)
             self._pump(data)
-        if self._phase is OPEN and not self._resource.congested:
+        if self._phase is OPEN and not self._resource.congested and self._queued <= self._limit:
             self._agent.resume()
         self._learn_if_due()
 
