@@ -61,7 +61,7 @@ dev: .venv/test.done
 	@PYTHON="$(PYTHON)" tools/virtual-environment demo,test
 	@touch .venv/demo.done
 
-# The identity provider that people of tests log in at.
+# What tests start of Node: the identity provider that people log in at, and clients.
 .venv/idp/done: tests/idp/package.json
 	@mkdir -p .venv/idp && cp tests/idp/package.json .venv/idp && npm install --silent --no-audit --no-fund --prefix .venv/idp
 	@touch $@

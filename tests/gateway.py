@@ -91,6 +91,9 @@ class Upstream:
     tls: str = "disable"
     ca: str = ""
     secret: str = ""
+    protocol: str = "postgres"
+    more: str = ""
+    """Further lines of the resource, each indented by four blanks."""
 
 
 @dataclass
@@ -152,18 +155,18 @@ gateway: gw1
 data: ./data
 workers: {self.workers}
 api: 127.0.0.1:{self.api}
-listen: {{postgres: "127.0.0.1:{self.port}"{listen}}}
+listen: {{{up.protocol}: "127.0.0.1:{self.port}"{listen}}}
 policy: {{files: [policy.yaml], activation: {self.activation}}}
 recording: {{auditors: [{auditor}]}}
 audit: {{segment: {self.segment}}}
 limits: {{{limits}}}
 {self.sections}resources:
   shop:
-    protocol: postgres
+    protocol: {up.protocol}
     address: {up.host}:{up.port}
-    database: {up.database}{user}{secret}
+    database: "{up.database}"{user}{secret}
     tls: {up.tls}{ca}
-    labels: {{env: prod}}
+    labels: {{env: prod}}{up.more}
     tags: {"" if tags else "{}"}{tags}
 {self.resources}"""
         )

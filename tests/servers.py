@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL 18 and 17 from wheels, Debian's own, and 16, 14 and 13 from npm's packages.
+"""Real servers for tests: PostgreSQL 18 and 17 from wheels, Debian's own, 16, 14 and 13 from npm's packages; Redis.
 
 Each is on a free loopback port. Packages of npm are there for `make matrix` only (tests/matrix/programs/package.json).
 
@@ -262,16 +262,18 @@ class Redis:
     ``settings`` are further lines of its configuration, such as ``user x on ...``. Raises ServerMissing.
     """
 
-    def __init__(self, password: str = "", settings: Sequence[str] = ()) -> None:
+    def __init__(self, password: str = "", settings: Sequence[str] = (), *, tls: bool = False) -> None:
         self.password = password
         self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="tidegate-redis-"))
+        self.tls = certificates.issue(self.directory) if tls else None
         self._settings = settings
 
     def __enter__(self) -> Redis:
         program = "/usr/bin/redis-server"  # a wheel may have put another one before it
         if not Path(program).exists():
             raise ServerMissing("Redis is not installed: apt-get install redis-server")
-        lines = [f"port {self.port}", "bind 127.0.0.1", 'save ""', "appendonly no", *self._settings]
+        lines = [*self._ports(), "bind 127.0.0.1", 'save ""', "appendonly no", f"dir {self.directory}", *self._settings]
         if self.password:
             lines.append(f'requirepass "{self.password}"')
         self._process = subprocess.Popen(
@@ -298,6 +300,27 @@ class Redis:
     ) -> None:
         self._process.terminate()
         self._process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def cli(self, *words: str, database: int = 0) -> str:
+        """What redis-cli prints for one command, sent directly with the server's own password."""
+        tls = ["--tls", "--cacert", str(self.tls.authority)] if self.tls else []
+        done = subprocess.run(
+            ["/usr/bin/redis-cli", "-h", "127.0.0.1", "-p", str(self.port), "-n", str(database), *tls, *words],
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": self.password},
+            check=True,
+        )
+        return done.stdout.rstrip("\n")
+
+    def _ports(self) -> list[str]:
+        if self.tls is None:
+            return [f"port {self.port}"]
+        return [
+            *("port 0", f"tls-port {self.port}", "tls-auth-clients no", f"tls-ca-cert-file {self.tls.authority}"),
+            *(f"tls-cert-file {self.tls.certificate}", f"tls-key-file {self.tls.key}"),
+        ]
 
 
 class Api:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from tidegate.model.recipe import Recipe
 
-from . import http_clients, postgres_clients
+from . import http_clients, postgres_clients, redis_clients
 
-RECIPES: Mapping[str, Recipe] = {"postgres": postgres_clients.RECIPE, "http": http_clients.RECIPE}
+RECIPES: Mapping[str, Recipe] = {
+    "postgres": postgres_clients.RECIPE,
+    "http": http_clients.RECIPE,
+    "redis": redis_clients.RECIPE,
+}

@@ -12,7 +12,7 @@ from tidegate.model.impact import Attempt, Impact
 from tidegate.model.reading import Reading
 from tidegate.model.resource import Resource
 
-from . import http, postgres
+from . import http, postgres, redis
 
 
 class Protocols(Protocol):
@@ -43,4 +43,4 @@ class Protocols(Protocol):
         """A statement without any value, empty when it cannot be said so. Blocks for a moment; never raises."""
 
 
-PROTOCOLS: Mapping[str, Protocols] = {"postgres": postgres, "http": http}
+PROTOCOLS: Mapping[str, Protocols] = {"postgres": postgres, "http": http, "redis": redis}
