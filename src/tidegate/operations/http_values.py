@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
@@ -91,6 +92,7 @@ class Values:
         return sorted(self._found)
 
 
+@lru_cache(maxsize=4096)
 def fact(*names: str) -> str:
     """The fact of a member: ``body``, ``userId`` is ``body_userid``."""
     return _SIGNS.sub("_", "_".join(name.lower() for name in names)).strip("_")

@@ -24,6 +24,7 @@ PATHS: list[tuple[str, str | None]] = [
     ("/%75sers", "/users"),
     ("/a%2db%2Ec%5f%7e", "/a-b.c_~"),
     ("/a%20b", "/a%20b"),
+    ("/a%20b/", "/a%20b/"),
     ("/gr%c3%b6%c3%9fe", "/gr%C3%B6%C3%9Fe"),
     ("/a|b", "/a%7Cb"),
     ("/a[1]", "/a%5B1%5D"),
@@ -206,6 +207,7 @@ REQUESTS: list[tuple[str, dict[str, str], bytes, str, dict[str, object], str]] =
     ("POST /a", J, b'{"Role":"a","role":"b"}', "write POST /a", {"body_role": ["a", "b"]}, ""),
     ("POST /a", J, b'{"user":{"role":"a"},"user_role":"b"}', "write POST /a", {"body_user_role": ["a", "b"]}, ""),
     ("POST /a", J, b'[{"id":1},{"id":2}]', "write POST /a", {"body_id": [1, 2]}, ""),
+    ("POST /a", J, b'{"a":[1,true,1.0,"1"]}', "write POST /a", {"body_a": [1, True, "1"]}, ""),
     ("POST /a", J, b'"x"', "write POST /a", {"body": "x"}, ""),
     ("POST /a", J, b"[]", "write POST /a", {"fields": []}, ""),
     (

@@ -135,6 +135,21 @@ def test_overriding_a_method_needs_both() -> None:
     assert ask("POST /users?_method=BREW", at=at).verb is Verb.UNKNOWN
 
 
+def test_nothing_stands_in_for_what_is_safe() -> None:
+    """Neither another method nor a body that nobody understands is as harmless as what the options speak of."""
+    at = site({"override": True, "safe": ["POST /search"], "opaque": ["POST /search"]})
+    assert ask("POST /search", corpus.J, b"{}", at=at).effect is False
+    assert ask("POST /search?_method=DELETE", corpus.J, b"{}", at=at).verb is Verb.WRITE
+    assert ask("POST /search", {"content-type": "text/plain"}, b"{}", at=at).verb is Verb.WRITE
+
+
+def test_a_body_has_one_kind() -> None:
+    """Of two Content-Type fields each reader could take another."""
+    asked = head("POST", "/a", [("Content-Type", "application/json"), ("Content-Type", "text/plain")])
+    assert SITE.classify(asked, b"{}").verb is Verb.UNKNOWN
+    assert not SITE.wants_body(asked)
+
+
 def test_safe_for_all_of_get() -> None:
     """``safe: GET`` takes every GET and HEAD for harmless, and nothing else."""
     at = site({"safe": "GET"})

@@ -89,6 +89,9 @@ UNCLEAR: list[tuple[object, str]] = [
     ({"query": "query A{a}", "operationName": "B"}, "which"),
     ("{a @defer}", "directive"),
     ("query @live{a}", "directive"),
+    ("query($x:I @live){a(b:$x)}", "directive"),
+    ("{...F} fragment F on Query @live{a}", "directive"),
+    ("{...F @live} fragment F on Query{a}", "directive"),
     ("{...@stream{a}}", "directive"),
     ("{a{x:b x:c}}", "several fields"),
     ("{a{...on X{x:email}...on Y{x:id}}}", "several fields"),
@@ -129,6 +132,7 @@ def test_a_question_by_get() -> None:
     facts = ask(query="?query={a(id:$x)}&variables={%22x%22:7}", method="GET", kind="")
     assert (facts.verb, facts.reads, facts.details["argument_id"]) == (Verb.READ, ("POST /graphql",), 7)
     assert ask(query="?query=mutation{a}", method="GET", kind="").verb is Verb.WRITE
+    assert ask(query="/?query={a}", method="HEAD", kind="").reads == ("POST /graphql",)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,30 @@ def test_tags_of_answers(shop: Site, bank: Site) -> None:
     assert bank.tags[Field("GET /accounts/{account}/transfers", "$[*].*")] == "pii"
 
 
+def test_what_is_tagged_in_itself(tmp_path: Path) -> None:
+    """Wherever it is, down to lists of lists of itself."""
+    tree = {"type": "array", "items": {"$ref": "#/t"}, "properties": {"leaf": {"x-tidegate-tag": "pii"}}}
+    node = {"x-tidegate-tag": "pii.node", "properties": {"next": {"$ref": "#/n"}}}
+    answers = {"200": {"content": {"application/json": {"schema": {"$ref": "#/t"}}, "text/json": {"schema": node}}}}
+    document = minimal(paths={"/a": {"get": {"responses": answers}}}, t=tree, n=node)
+    (tmp_path / "api.json").write_text(json.dumps(document))
+    at = site({"openapi": "api.json"}, str(tmp_path))
+    assert {field.name: tag for field, tag in at.tags.items()} == {
+        "$": "pii.node", "$.next": "pii.node", "$.next.next": "pii.node", "$..next": "pii.node",
+        "$.leaf": "pii", "$..leaf": "pii",
+    }  # fmt: skip
+
+
+def test_a_read_with_a_body_that_is_not_understood(tmp_path: Path) -> None:
+    """What is in it may ask for anything, although the document says that the operation is safe."""
+    get = {"x-tidegate-safe": True, "requestBody": {"content": {"image/*": {}, "application/json": {}}}}
+    (tmp_path / "api.json").write_text(json.dumps(minimal(paths={"/a": {"get": get}})))
+    at = site({"openapi": "api.json"}, str(tmp_path))
+    assert [ask(at, "GET /a", {"content-type": kind}, b"{}").effect for kind in ("image/png", "application/json")] == [
+        True, False,
+    ]  # fmt: skip
+
+
 def minimal(**parts: Any) -> dict[str, Any]:
     """A document with one operation, and ``parts`` of it replaced."""
     return {"openapi": "3.0.0", "paths": {"/a": {"get": {"responses": {}}}}, **parts}
