@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from tidegate.model.operation import Facts, Verb
 from tidegate.model.resource import Field
@@ -55,31 +54,25 @@ class _Request:
         self._filters: list[str] = []
         self._query: dict[str, list[str]] = {}
         self._opaque = False
+        self._socket = bool(head.values(SOCKET))
         self._asked: http_graphql.Asked | None = None
 
-    @contextmanager
-    def _part(self, name: str) -> Iterator[None]:
+    def _try(self, part: str, step: Callable[[], None]) -> None:
         try:
-            yield
+            step()
         except Unclear as error:
-            self._reasons.append(f"its {name}: {error}")
+            self._reasons.append(f"its {part}: {error}")
 
     def facts(self) -> Facts:
-        with self._part("path"):
-            for name, value in self._place.parameters:
-                self._values.add(fact("param", name), value)
         if self._head.method not in READING | WRITING:
             self._reasons.append("its method is not known")
-        with self._part("head"):
-            self._fields()
+        self._try("path", self._given)
+        self._try("head", self._fields)
         if self._place.graphql:
-            with self._part("question"):
-                self._ask()
+            self._try("question", self._ask)
         else:
-            with self._part("query"):
-                self._parameters()
-            with self._part("body"):
-                self._content()
+            self._try("query", self._parameters)
+            self._try("body", self._content)
         verbs = sorted({verb for method in self._methods for verb in self._verbs(method)})
         verb = Verb.UNKNOWN if self._reasons else max(verbs, key=_ORDER.index)
         objects = self._objects()
@@ -99,7 +92,7 @@ class _Request:
     # what it does
 
     def _verbs(self, method: str) -> list[Verb]:
-        if self._head.values(SOCKET):
+        if self._socket:
             return [Verb.EXECUTE]  # whatever is said over it
         if self._asked is not None:
             return [Verb.WRITE if kind == "mutation" else Verb.READ for kind in self._asked.kinds]
@@ -126,7 +119,7 @@ class _Request:
         return (self._place.object, *(f"{method} {self._place.template}" for method in others))
 
     def _command(self, method: str) -> str:
-        if self._head.values(SOCKET):
+        if self._socket:
             return "websocket"
         if self._asked is not None and len(self._asked.kinds) == 1:
             return self._asked.kinds[0]
@@ -140,6 +133,10 @@ class _Request:
         self._methods.add(method.upper())
 
     # its parts
+
+    def _given(self) -> None:
+        for name, value in self._place.parameters:
+            self._values.add(fact("param", name), value)
 
     def _fields(self) -> None:
         for name in ("accept", *sorted(self._options.headers)):
