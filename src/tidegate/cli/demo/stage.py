@@ -22,6 +22,8 @@ import pyrage
 
 from tidegate.errors import ResourceError
 
+from .billing import Billing
+from .cache import Cache
 from .desk import Desk
 from .page import Page
 from .server import Shop
@@ -70,6 +72,15 @@ class Stage:
         """Where the agent's token is, in the form its client reads."""
         return self.root / "agent" / "token"
 
+    def handed(self, alice: Desk, resource: str) -> str:
+        """alice gives her agent a token for another resource; the name of its file."""
+        name = f"{resource}.token"
+        alice.types(
+            *("token", "create", "--agent", "claude-code", "--for", "alice", "--resource", resource, "--ttl", "15m"),
+            *("--reason", "Look into OPS-17", "--out", self.root / "agent" / name),
+        )
+        return name
+
     def desk(self, name: str) -> Desk:
         """A new terminal for a person."""
         return Desk(name, self.root / name, self.root, self.page)
@@ -92,19 +103,29 @@ class Stage:
         self.root.chmod(0o755)  # the database runs under another account and must reach its own directory
         for name in ("gateway", "auditor", "agent"):
             (self.root / name).mkdir(mode=0o700)
-        self.api_port, self.port, shop_port = (port(usual if self._known else 0) for usual in (7443, 6432, 5433))
+        usual = (7443, 6432, 5433, 6390, 6391, 8090, 8091)
+        self._ports = {wanted: port(wanted if self._known else 0) for wanted in usual}
+        self.api_port, self.port, shop_port, self.cache_port, cache_port, self.http_port, billing_port = (
+            self._ports.values()
+        )
         self.shop = Shop(self.root / "shop", shop_port)
         self._cleanup.callback(self.shop.stop)
+        self.cache = Cache(cache_port)
+        self._cleanup.callback(self.cache.stop)
+        self.billing = Billing(billing_port)
+        self._cleanup.callback(self.billing.stop)
         self._configure()
         self._serve()
 
     def _configure(self) -> None:
         auditor = pyrage.x25519.Identity.generate()
         _private(self.root / "auditor" / "auditor.key", str(auditor))
-        _private(self.root / "gateway" / "shop.password", self.shop.password)
+        secrets = {"shop.password": self.shop.password, "cache.password": self.cache.password}
+        for name, value in {**secrets, "billing.key": self.billing.key}.items():
+            _private(self.root / "gateway" / name, value)
         source = files(__package__).joinpath("shop")
         text = source.joinpath("tidegate.yaml").read_text()
-        for written, actual in ((7443, self.api_port), (6432, self.port), (5433, self.shop.port)):
+        for written, actual in self._ports.items():
             text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{actual}")
         text = _AUDITOR.sub(str(auditor.to_public()), text)
         (self.root / "gateway" / "tidegate.yaml").write_text(text)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tidegate.errors import TidegateError
 
-from . import proof, seed
+from . import proof, roads, seed
 from .desk import Desk
 from .page import Page
 from .psql import Psql
@@ -43,7 +43,10 @@ def play(*, once: bool) -> int:
     began = time.monotonic()
     page = Page()
     page.title("TIDEGATE", "A gateway between AI agents and the systems they use.")
-    page.say("Starting a real PostgreSQL with 10,000 customers and 20,000 orders, and a gateway in front of it ...")
+    page.say(
+        "Starting a real PostgreSQL with 10,000 customers and 20,000 orders, a Redis, a billing API, and a gateway in "
+        "front of all three ..."
+    )
     signal.signal(signal.SIGTERM, _interrupted)
     with Stage(page, known=not once) as stage:
         cast = people(stage)
@@ -51,6 +54,8 @@ def play(*, once: bool) -> int:
             reading(page, agent)
             refusals(page, agent, stage)
             holding(page, agent, stage, cast)
+        roads.cache(page, stage, cast.alice)
+        roads.billing(page, stage, cast.alice)
         replay(page, cast)
         auditor = proof.whole(stage, cast.operator)
         proof.flipped(stage, auditor)
@@ -188,7 +193,7 @@ def replay(page: Page, cast: Cast) -> None:
         "what was decided and by which rule, who approved, what was masked.",
     )
     cast.alice.types("sessions", "ls")
-    session = cast.alice.asks("sessions", "ls")[0]
+    session = next(each for each in cast.alice.asks("sessions", "ls") if each["resource"] == "shop")
     shown = cast.alice.types("sessions", "replay", session["sid"])
     page.promise("DROP TABLE customers" in shown and BULK.rstrip(";") in shown, "every statement is there", shown)
     page.promise(
