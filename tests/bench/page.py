@@ -52,6 +52,8 @@ own log.
 - **h**: one gateway with one worker process and one with two, which share these cores with pgbench and the server.
 - **i**: 100 sessions, each in the middle of a statement, are ended by one call of the API. The time runs until the last
   client's socket is closed and `pg_stat_activity` shows none of the statements.
+- **j**: `redis-benchmark` reads one key of a Redis on loopback; its CPU is that of the proxy for each command.
+- **k**: `wrk` gets one document over kept connections from an nginx that has it in memory; haproxy speaks HTTP here.
 
 ## Repeat it
 

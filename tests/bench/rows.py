@@ -16,6 +16,7 @@ from pathlib import Path
 from claims import Result, Rounds, Target, costs, disturbed, percentile, rates, ratios
 from kills import kill
 from loads import Connection, Pgbench, bulk, disk_sync, initialise, latencies, memory
+from roads import api, cache, commands, requests
 from ways import canned, direct, haproxy, pgbouncer, tidegate
 from windows import Done, Way, rounds
 
@@ -248,6 +249,41 @@ def kill_switch(bench: Bench, row: Row) -> None:
         row.results.append(_result(f"all of {SESSIONS} sessions ended, {name}", target, figures, found))
 
 
+def store(bench: Bench, row: Row) -> None:
+    """j. Commands to a store of keys."""
+    with _running(bench, "j") as (running, root):
+        gateway, ways = cache(running, root)
+        row.gateways.append(gateway)
+        for pipelined in (16, 1):
+            load = f"GET, 32 clients, {'pipelined by 16' if pipelined > 1 else 'one by one'}"
+
+            def work(way: Way, pipelined: int = pipelined) -> Done:
+                count = bench.seconds * (25_000 if way.name == "tidegate" else 100_000) * (4 if pipelined > 1 else 1)
+                return commands(way, clients=32, pipelined=pipelined, count=count // (5 if pipelined == 1 else 1))
+
+            found = row.measured[load] = rounds(load, ways, work, bench.count, None)
+            if pipelined > 1:
+                figures = ratios(rates(found["tidegate"]), rates(found["haproxy"]))
+                target = Target(0.8, most=False, aim=1.0)
+                row.results.append(_result(f"commands/s, {load} / haproxy", target, figures, found))
+            else:
+                figures = ratios(costs(found["tidegate"]), costs(found["haproxy"]))
+                target = Target(2.0, most=True, aim=1.3)
+                row.results.append(_result(f"CPU of a command, {load} / haproxy", target, figures, found))
+
+
+def web_api(bench: Bench, row: Row) -> None:
+    """k. Requests to an HTTP API."""
+    with _running(bench, "k") as (running, root):
+        gateway, ways = api(running, root)
+        row.gateways.append(gateway)
+        load = "GET of 220 bytes of JSON, 32 clients"
+        work = lambda way: requests(way, clients=32, seconds=bench.seconds)  # noqa: E731
+        found = row.measured[load] = rounds(load, ways, work, bench.count, None)
+        figures = ratios(rates(found["tidegate"]), rates(found["haproxy"]))
+        row.results.append(_result(f"requests/s, {load} / haproxy", Target(0.6, most=False, aim=0.8), figures, found))
+
+
 ROWS: dict[str, Callable[[Bench, Row], None]] = {
     "a": roundtrip,
     "b": throughput,
@@ -258,6 +294,8 @@ ROWS: dict[str, Callable[[Bench, Row], None]] = {
     "g": idle,
     "h": workers,
     "i": kill_switch,
+    "j": store,
+    "k": web_api,
 }
 __all__ = ["ROWS", "Bench", "Row", "prepare"]
 

@@ -75,7 +75,7 @@ def haproxy(running: ExitStack, root: Path, server: Postgres, upstream: int | No
     """Through haproxy, to the server or to another port."""
     text = HAPROXY.format(port=(port := free_port()), upstream=upstream or server.port)
     (root / "haproxy.cfg").write_text(text)
-    process = _program(running, port, ["haproxy", "-db", "-f", str(root / "haproxy.cfg")])
+    process = program(running, port, ["haproxy", "-db", "-f", str(root / "haproxy.cfg")])
     return Way("haproxy", port, server.user, server.password, DATABASE, process.pid)
 
 
@@ -90,7 +90,7 @@ def pgbouncer(running: ExitStack, root: Path, server: Postgres, tls: Pair | None
     for path, content in files.items():
         path.write_text(content)
         own(path)
-    process = _program(running, port, ["pgbouncer", str(root / "pgbouncer.ini")], **account())
+    process = program(running, port, ["pgbouncer", str(root / "pgbouncer.ini")], **account())
     return Way("pgbouncer", port, server.user, server.password, DATABASE, process.pid, tls=tls is not None)
 
 
@@ -99,7 +99,7 @@ def canned(running: ExitStack, root: Path, server: Postgres) -> int:
     program = root / "canned"
     subprocess.run(["gcc", "-O2", "-o", str(program), str(Path(__file__).with_name("canned.c"))], check=True)
     port = free_port()
-    _program(running, port, [str(program), str(port), str(server.port)], stdin=subprocess.PIPE)
+    program(running, port, [str(program), str(port), str(server.port)], stdin=subprocess.PIPE)
     return port
 
 
@@ -162,24 +162,25 @@ def verified(gateway: Gateway) -> bool:
 def versions() -> str:
     """Which haproxy and pgbouncer."""
     said = (
-        subprocess.run([_found(name), option], capture_output=True, text=True, check=True).stdout
+        subprocess.run([found(name), option], capture_output=True, text=True, check=True).stdout
         for name, option in (("haproxy", "-v"), ("pgbouncer", "--version"))
     )
     first = [re.search(r"\d+\.\d+(\.\d+)?", text) for text in said]
-    return ", ".join(f"{name} {found[0]}" for name, found in zip(("haproxy", "pgbouncer"), first, strict=True) if found)
+    return ", ".join(f"{name} {said[0]}" for name, said in zip(("haproxy", "pgbouncer"), first, strict=True) if said)
 
 
-def _found(program: str) -> str:
+def found(program: str) -> str:
+    """Where a program is, also one of those that only root has on its path."""
     for directory in (*os.environ["PATH"].split(":"), "/usr/sbin", "/sbin"):
         if (path := Path(directory) / program).exists():
             return str(path)
     return program
 
 
-def _program(running: ExitStack, port: int, command: list[str], **how: object) -> subprocess.Popen[bytes]:
+def program(running: ExitStack, port: int, command: list[str], **how: object) -> subprocess.Popen[bytes]:
     """Start a program that ends with ``running``, and wait until it listens."""
     process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
-        [_found(command[0]), *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how
+        [found(command[0]), *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how
     )
     running.callback(process.wait)
     running.callback(process.kill)
