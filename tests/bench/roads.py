@@ -1,7 +1,7 @@
 """The other protocols' rows: a store of keys and an HTTP API, each behind haproxy and behind Tidegate.
 
-Both have masks in force on other keys and paths than those that are asked for, so that every operation is judged, recorded
-and looked at, and none is changed.
+Both have masks in force on other keys and paths than those that are asked for, so that every operation is judged,
+recorded and looked at, and none is changed.
 """
 
 from __future__ import annotations
@@ -116,8 +116,10 @@ def commands(way: Way, *, clients: int, pipelined: int, count: int) -> Done:
     """`redis-benchmark` reading one key. Raises LoadFailed."""
     login = ["--user", way.user, "-a", way.password] if way.user else []
     done = subprocess.run(
-        [found("redis-benchmark"), "-h", "127.0.0.1", "-p", str(way.port), *login, "--csv", "-c", str(clients)]
-        + ["-P", str(pipelined), "-n", str(count), "get", "plain:1"],
+        [
+            *(found("redis-benchmark"), "-h", "127.0.0.1", "-p", str(way.port), *login, "--csv", "-c", str(clients)),
+            *("-P", str(pipelined), "-n", str(count), "get", "plain:1"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -133,8 +135,10 @@ def requests(way: Way, *, clients: int, seconds: float) -> Done:
     """`wrk` getting one document. Raises LoadFailed."""
     token = ["-H", f"Authorization: Bearer {way.password}"] if way.password else []
     done = subprocess.run(
-        [found("wrk"), "-t", "1", "-c", str(clients), "-d", f"{max(1, round(seconds))}s", *token]
-        + [f"http://127.0.0.1:{way.port}{way.user}"],
+        [
+            *(found("wrk"), "-t", "1", "-c", str(clients), "-d", f"{max(1, round(seconds))}s", *token),
+            f"http://127.0.0.1:{way.port}{way.user}",
+        ],
         capture_output=True,
         text=True,
         check=False,
