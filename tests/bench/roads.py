@@ -10,6 +10,7 @@ import csv
 import io
 import re
 import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,7 @@ API = """
     protocol: http
     address: 127.0.0.1:{upstream}
     tags: {{pii.email: ["GET /users/* -> $.email"]}}
-    options: {{safe: [GET]}}
+    options: {{safe: GET}}
 """
 
 
@@ -96,10 +97,10 @@ def _haproxy(running: ExitStack, root: Path, mode: str, upstream: int) -> Way:
 
 def _gateway(running: ExitStack, root: Path, protocol: str, resource: str, written: str) -> tuple[Gateway, int, str]:
     """A gateway with one resource of a protocol on its shared port; that port, and a token."""
-    gateway = Gateway(root / "gateway", Upstream("127.0.0.1", free_port(), "", ""))
+    gateway = Gateway(root / "gateway", Upstream("127.0.0.1", free_port(), "unused", ""))
     gateway.policy, gateway.segment = POLICY, "64MiB"
     gateway.command = [str(interpreter()), "-m", "tidegate"]
-    gateway.environment = {"PYTHONPATH": ""}
+    gateway.environment = {} if str(interpreter()) == sys.executable else {"PYTHONPATH": ""}
     gateway.configure()
     path, port = gateway.directory / "tidegate.yaml", free_port()
     listen = f'listen: {{{protocol}: "127.0.0.1:{port}", '
