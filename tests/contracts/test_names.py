@@ -32,6 +32,10 @@ REASONS = {
         for name in ("access", "approvals", "base", "credentials", "history", "people")
     },
     "tidegate.cli.serve": "one call into app, started as a process by the end-to-end tests",
+    "tidegate.cli.demo.billing": "serves the API of tests/e2e/test_demo.py",
+    "tidegate.cli.demo.cache": "serves the cache of tests/e2e/test_demo.py",
+    "tidegate.cli.demo.roads": "played by tests/e2e/test_demo.py",
+    "tidegate.cli.demo.terminal": "types what tests/e2e/test_demo.py plays",
     "tidegate.cli.demo.stage": "brings everything up in tests/e2e/test_demo.py",
     "tidegate.cli.demo.story": "played by tests/e2e/test_demo.py",
     "tidegate.cli.demo.proof": "played by tests/e2e/test_demo.py",

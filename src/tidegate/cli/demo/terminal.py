@@ -22,7 +22,7 @@ def cached(binary: Path, port: int, resource: str, token: Path, *lines: str) -> 
         input="\n".join(lines) + "\n",
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "REDISCLI_AUTH": token.read_text().strip()},
+        env={"PATH": "/usr/bin:/bin", "REDISCLI_AUTH": _token(token)},
         timeout=PATIENCE,
         check=False,
     )
@@ -31,7 +31,7 @@ def cached(binary: Path, port: int, resource: str, token: Path, *lines: str) -> 
 
 def fetched(method: str, url: str, token: Path) -> tuple[int, str]:
     """Status and body of an answer; by curl if there is one here."""
-    secret = token.read_text().strip()
+    secret = _token(token)
     if shutil.which("curl") is None:
         answer = httpx2.request(method, url, headers={"authorization": f"Bearer {secret}"}, timeout=PATIENCE)
         return answer.status_code, answer.text
@@ -45,3 +45,8 @@ def fetched(method: str, url: str, token: Path) -> tuple[int, str]:
     )
     body, _, status = done.stdout.rpartition("\n")
     return int(status or 0), body
+
+
+def _token(passfile: Path) -> str:
+    """The last part of a password file's line."""
+    return passfile.read_text().strip().rpartition(":")[2]
