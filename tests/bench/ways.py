@@ -96,10 +96,10 @@ def pgbouncer(running: ExitStack, root: Path, server: Postgres, tls: Pair | None
 
 def canned(running: ExitStack, root: Path, server: Postgres) -> int:
     """The port of an upstream that answers from memory what the server has answered once."""
-    program = root / "canned"
-    subprocess.run(["gcc", "-O2", "-o", str(program), str(Path(__file__).with_name("canned.c"))], check=True)
+    built = root / "canned"
+    subprocess.run(["gcc", "-O2", "-o", str(built), str(Path(__file__).with_name("canned.c"))], check=True)
     port = free_port()
-    program(running, port, [str(program), str(port), str(server.port)], stdin=subprocess.PIPE)
+    program(running, port, [str(built), str(port), str(server.port)], stdin=subprocess.PIPE)
     return port
 
 
