@@ -33,7 +33,7 @@ KEPT = 1024
 """Requests whose facts are remembered."""
 
 SHORT = 2048
-"""Bytes of a body that is remembered with them."""
+"""Bytes of a target and of a body that are remembered with them."""
 
 
 class Site:
@@ -74,7 +74,7 @@ class Site:
 
     def classify(self, head: Head, body: bytes | None) -> Facts:
         """What the request does; ``body`` is empty where there is none, None where it is not at hand."""
-        if body is not None and len(body) > SHORT:
+        if len(head.target) > SHORT or (body is not None and len(body) > SHORT):
             return facts(self._options, head, self._places.find(head.method, head.path), body)
         fields = tuple(item for item in head.headers if item[0] in self._looked_at)
         key = (head.method, head.target, fields, body)

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from .http_values import Unclear, Values, document, fact, pairs
 
-JSON, FORM, OPAQUE, NONE = "json", "form", "opaque", "none"
+JSON, FORM, OPAQUE = "json", "form", "opaque"
+
+PATCH = "application/json-patch+json"
+"""Changes to members by their paths (RFC 6902), which are facts as if they were in the body themselves."""
 
 _TYPE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+)((?:[ \t]*;[ \t]*[^;]*)*)")
 _PARAMETER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:\"([^\"\\\\]*)\"|([!#$%&'*+.^_`|~0-9A-Za-z-]+))")
@@ -57,8 +60,12 @@ def form(data: bytes, values: Values) -> list[tuple[str, str]]:
     return found
 
 
-def tree(data: bytes, values: Values) -> object:
+def tree(data: bytes, values: Values, kind: str) -> object:
     """A JSON document, whose members become facts. Raises Unclear."""
     value = document(data)
     values.add_tree("body", value)
+    if kind == PATCH and isinstance(value, list):
+        for change in filter(lambda item: isinstance(item, dict), value):
+            steps = [step.replace("~1", "/") for step in str(change.get("path", "")).split("/")]
+            values.add_tree(fact("body", *steps), change.get("value"))
     return value

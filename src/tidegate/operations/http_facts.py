@@ -199,7 +199,7 @@ class _Request:
         if kind.kind == FORM:
             members = form(body, self._values)
         else:
-            value = tree(body, self._values)
+            value = tree(body, self._values, kind.name)
             members = list(value.items()) if isinstance(value, dict) else []
         for name, value in members:
             if name.lower() == OVERRIDE:

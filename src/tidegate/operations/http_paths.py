@@ -18,6 +18,9 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 LONGEST = 8192
 """Characters of a target."""
 
+SEVERAL = 128
+"""Characters of a segment that is taken apart into several parameters."""
+
 _SAFE = "!$&'()*+,=:@~"
 """What stands for itself in a segment, beside letters, digits and ``-._`` (RFC 3986: pchar without the semicolon)."""
 
@@ -79,7 +82,7 @@ def segments_of(path: str) -> list[str]:
 
 
 class Ambiguous(Exception):
-    """Several templates fit, none of them better than all others."""
+    """Several templates fit, none of them better than all others; or nobody can say whether one does."""
 
 
 @dataclass(slots=True)
@@ -157,6 +160,8 @@ class Templates(Generic[T]):
         if exact is not None:
             yield from self._search(exact, rest, given, (*literal, 2))
         for pattern, names, mixed, beneath in node.patterns:
+            if len(names) > 1 and len(segment) > SEVERAL:
+                raise Ambiguous
             fit = pattern.fullmatch(segment)
             if fit is not None:
                 values = tuple(zip(names, map(unquote, fit.groups()), strict=True))

@@ -11,6 +11,9 @@ from .openapi import Operation, Operations
 KEPT = 4096
 """Places that are remembered."""
 
+SHORT = 512
+"""Characters of their paths."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -35,9 +38,11 @@ class Places:
         """Where a request to a path in its one spelling goes."""
         place = self._kept.get((method, path))
         if place is None:
+            place = self._found(method, path)
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            place = self._kept[method, path] = self._found(method, path)
+            if len(path) <= SHORT:
+                self._kept[method, path] = place
         return place
 
     def _found(self, method: str, path: str) -> Place:

@@ -23,8 +23,8 @@ _WORD = re.compile(r"[a-z][a-z_-]{0,30}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,30}")
 _NUMBER = re.compile(r"/([0-9]+)(?=/|$)")
 _VALUE = re.compile(r"(?<==)[^&]+")
-_GRAPHQL = re.compile(
-    r"(?P<comment>#[^\n]*)|(?P<text>\"\"\".*?\"\"\"|\"(?:\\.|[^\"\\\n])*\")|(?P<parameter>\$[A-Za-z_]\w*)"
+_GRAPHQL = re.compile(  # what is not closed ends with the line or the text, so that no sign is looked at twice
+    r"(?P<comment>#[^\n]*)|(?P<text>\"\"\".*?(?:\"\"\"|\Z)|\"(?:\\.|[^\"\\\n])*\"?)|(?P<parameter>\$[A-Za-z_]\w*)"
     r"|(?P<number>-?[0-9]+(?:\.[0-9]+)?\b)|(?P<keyword>\b(?:query|mutation|subscription|fragment|on)\b)",
     re.DOTALL,
 )

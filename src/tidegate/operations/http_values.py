@@ -26,6 +26,9 @@ DEPTH = 32
 TEXT = 1024
 """Characters of a text that are compared."""
 
+NAME = 256
+"""Characters of a name."""
+
 EXACT = 2**53
 """Whole numbers from here on are not the same in every language (RFC 8259 section 6)."""
 
@@ -94,8 +97,11 @@ class Values:
 
 @lru_cache(maxsize=4096)
 def fact(*names: str) -> str:
-    """The fact of a member: ``body``, ``userId`` is ``body_userid``."""
-    return _SIGNS.sub("_", "_".join(name.lower() for name in names)).strip("_")
+    """The fact of a member: ``body``, ``userId`` is ``body_userid``. Raises Unclear for names that are no names."""
+    if any(len(name) > NAME for name in names[1:]):
+        raise Unclear("it has a name that is too long")
+    # Decoders that ignore letters' case fold them: to some the long s is an s.
+    return _SIGNS.sub("_", "_".join(name.casefold() for name in names)).strip("_")
 
 
 def pairs(query: str, *, lines: bool = False) -> list[tuple[str, str]]:

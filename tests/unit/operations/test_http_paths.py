@@ -82,6 +82,17 @@ def test_the_literal_counts_before_the_parameter() -> None:
     }  # fmt: skip
 
 
+def test_taking_a_segment_apart_takes_no_time() -> None:
+    """A long segment is not tried in all ways: nobody can say."""
+    templates: Templates[int] = Templates()
+    templates.add("/{a}-{b}-{c}.csv", 1)
+    with pytest.raises(Ambiguous):
+        templates.find("/" + "-" * 8000)
+    match = templates.find("/1-2-3.csv")
+    assert match is not None
+    assert match.parameters == (("a", "1"), ("b", "2"), ("c", "3"))
+
+
 def test_templates_know_encoded_words() -> None:
     """A template in any language fits the one spelling of its paths."""
     templates: Templates[int] = Templates()

@@ -56,6 +56,14 @@ def test_parts_are_told_apart() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("part", ['"', '\\"', '"""', "#", "query", "/7", "?a=", "%", "$a"])
+def test_hostile_text_takes_no_time(part: str) -> None:
+    """However often signs are repeated, none is looked at over and over."""
+    text = ("POST /graphql\n" + part * 60_000)[:65_000]
+    assert "".join(shown for shown, _ in reading(text).parts()) == text
+    redacted(text)
+
+
 @given(st.text() | st.text(alphabet='GET /?=&7"#$\n{}query', max_size=60))
 def test_nothing_is_changed(text: str) -> None:
     """The parts are the text, whatever it is."""
