@@ -13,6 +13,7 @@ from . import (
     target_opening,
     target_policy,
     target_provider,
+    target_request,
     target_text,
     target_upstream,
 )
@@ -26,6 +27,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "policy": target_policy.target,
     "evidence": target_evidence.target,
     "provider": target_provider.target,
+    "request": target_request.target,
     "http-agent": target_http.agent,
     "http-upstream": target_http.upstream,
 }
