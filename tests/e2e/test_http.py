@@ -39,6 +39,10 @@ rules:
     may: [write]
     where: {command: [put, delete]}
     then: allow
+  - id: sockets
+    may: [execute]
+    where: {command: [websocket]}
+    then: allow
   - id: orders-need-a-dba
     may: [write]
     where: {command: [post]}
@@ -109,7 +113,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     protocol: http
     address: 127.0.0.1:{api.port}
     secret: env:API_SECRET
-    options: {{safe: GET, opaque: ["PUT /upload", "PUT /echo", "POST /orders"]}}
+    options: {{safe: GET, opaque: ["PUT /upload", "PUT /echo", "POST /orders"], websocket: true}}
   own:
     protocol: http
     address: 127.0.0.1:{api.port}
@@ -139,7 +143,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     protocol: http
     address: 127.0.0.1:{api.port}
     secret: env:API_SECRET
-    options: {{safe: GET, opaque: ["PUT /echo"]}}
+    options: {{safe: GET, opaque: ["PUT /echo"], websocket: true}}
     tags:
       pii.email: ["* -> $..email", "* -> header.x-user-email"]
     detect: [pii]
@@ -533,6 +537,37 @@ def test_a_killed_download_does_not_look_complete(place: Place) -> None:
             place.gateway.call("POST", f"sessions/{each['sid']}/kill", "alice", reason="enough")
         with pytest.raises(httpx.TransportError):
             list(pieces)
+
+
+def test_websockets(place: Place) -> None:
+    """Both ways, short and long, without the credential; masked where there are tags; killed with a reason."""
+    text = json.dumps({"email": "person1@mail.example", "id": 1})
+
+    async def go(resource: str) -> tuple[list[str], int, int]:
+        url = f"http://127.0.0.1:{place.port}/r/{resource}/socket"
+        token = place.token if resource == "api" else place.gateway.token(resource=resource)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as session, session.ws_connect(url) as line:
+            heard = []
+            for said in (text, f"x{SECRET}x"):
+                await line.send_str(said)
+                heard.append((await line.receive()).data)
+                if resource == "masked":
+                    break
+            size = 0
+            if resource == "api":
+                await line.send_bytes(bytes(500_000))
+                size = len((await line.receive()).data)
+            for each in await asyncio.to_thread(place.sessions):
+                kill = f"sessions/{each['sid']}/kill"
+                await asyncio.to_thread(place.gateway.call, "POST", kill, "alice", reason="enough")
+            return heard, size, (await line.receive()).data
+
+    assert asyncio.run(go("api")) == ([text, "x" + "x" * len(SECRET) + "x"], 500_000, 1008)
+    heard, _, code = asyncio.run(go("masked"))
+    assert (
+        json.loads(heard[0])["email"].startswith("[masked:email") and json.loads(heard[0])["id"] == 1 and code == 1008
+    )
 
 
 # raw lines

@@ -168,6 +168,7 @@ def _wire(
         Bodies(_tagged(resource, options), searching=bool(resource.detect), binary=options.binary),
         search,
         limit=door.limits.message,
+        websocket=options.websocket,
         token=asked.credential if isinstance(asked.credential, str) else "",
         approval=lambda id: f"{mine.prefix.decode()}{http_status.PLACE}{id}",
     )

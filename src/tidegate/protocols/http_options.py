@@ -10,7 +10,7 @@ from tidegate.errors import ConfigError
 from tidegate.model.resource import Resource
 from tidegate.operations.http import KEYS, Site, site
 
-OWN = frozenset(("binary", "cleartext", "header", "host", "redirects"))
+OWN = frozenset(("binary", "cleartext", "header", "host", "redirects", "websocket"))
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
@@ -28,6 +28,7 @@ class Options:
     host: str = ""
     header: str = ""
     away: bool = False
+    websocket: bool = False
     cleartext: bool = False
     binary: bool = False
     overriding: bool = False
@@ -59,6 +60,7 @@ def read(resource: Resource) -> Options:
         _text(resource, "host", _HOST, "a host, and its port if the scheme has another"),
         _header(resource),
         _choice(resource, "redirects", {"refuse": False, "pass": True}),
+        _flag(resource, "websocket"),
         _flag(resource, "cleartext"),
         _choice(resource, "binary", {"refuse": False, "pass": True}),
         _flag(resource, "override"),

@@ -18,6 +18,10 @@ from .http_problem import PENDING, accepted, problem
 from .http_requests import Requests, Site
 from .http_responses import Open, Responses, Search
 from .http_talk import Talk
+from .websocket import close
+
+GOING = 1008
+"""Why the gateway closes a WebSocket: by a rule of its own (RFC 6455 section 7.4.1)."""
 
 
 class HttpWire:
@@ -145,6 +149,9 @@ class HttpWire:
         exchange = self._talk.exchange
         if self.idle and not self.buffered:
             return b""
+        if self._talk.tunnel and not self._talk.over:
+            self._talk.over = True
+            return close(GOING, f"{refusal.reason} ({refusal.code})")
         if self._talk.over or (exchange is not None and exchange.begun):
             return b""
         self._talk.over = True

@@ -36,7 +36,13 @@ class Bodies:
         """What reads the body; None when it passes as it is. Raises ResourceError for one that must not pass."""
         media = (head.get(b"content-type") or b"").decode("latin-1")
         coding = b",".join(head.members(b"content-encoding")).decode("latin-1")
+        return self._made(media, coding, exchange, results)
 
+    def message(self, media: str, exchange: Exchange, results: Results) -> Body | None:
+        """The same for a message of a WebSocket."""
+        return self._made(media, "", exchange, results)
+
+    def _made(self, media: str, coding: str, exchange: Exchange, results: Results) -> Body | None:
         def look(path: str) -> Transform | None:
             return _look(path, exchange, results)
 

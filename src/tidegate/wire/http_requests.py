@@ -22,6 +22,7 @@ from .http_framing import LAST, Chunked, Counted, Framing, chunk
 from .http_head import LONGEST, Ending, Head, length, request_head
 from .http_problem import CONTINUE
 from .http_talk import Exchange, Talk
+from .websocket import Frames
 
 SHORT = 64 * 1024
 """Bytes of a body that is part of its request although no verdict needs it, so that people see what they approve."""
@@ -99,6 +100,7 @@ class Requests:
         self._planned: Planned | None = None
         self._framing: Framing = Counted(0)
         self._piece = b""
+        self._said = Frames(AgentError, masked=True)
         self._owed = self._closing = False
         self._dropped = 0
         self.waiting = False
@@ -166,6 +168,9 @@ class Requests:
     # a head, and a short body
 
     def _head(self) -> Request | None:
+        if self._talk.tunnel:
+            self._next, self.waiting = self._frames, False
+            return self._frames()
         if self._talk.exchange is not None:
             self.waiting = True
             return None
@@ -270,6 +275,16 @@ class Requests:
             self._talk.exchange.sent = True
             self._next = self._head
         return Request(data[: len(data) - len(rest)], continues=True, unframed=lambda _: payload)
+
+    def _frames(self) -> Request | None:
+        """What an agent says over a WebSocket goes ahead under the handshake's permit."""
+        data = bytes(self._buffer)
+        if not data:
+            return None
+        self._buffer.clear()
+        payload = b"".join([piece.payload for piece in self._said.take(data)])
+        self._piece = data
+        return Request(data, continues=True, unframed=lambda _: payload)
 
     def _drop(self) -> Request | None:
         data = bytes(self._buffer)

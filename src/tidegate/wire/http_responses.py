@@ -7,6 +7,7 @@ said and framed anew; an answer that ends too early is not made to look complete
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from tidegate.errors import ResourceError
 from tidegate.model.operation import Outcome, Results, Shape
@@ -21,6 +22,8 @@ from .http_head import LONGEST, Ending, Head, answer_head, length
 from .http_places import Origin
 from .http_problem import problem
 from .http_talk import Exchange, Talk
+from .http_tunnel import Tunnel
+from .websocket import close
 
 INTERIM = 8
 """Answers with a status below 200 that may come before the answer itself; they are dropped."""
@@ -32,8 +35,19 @@ STREAMS = (b"text/event-stream", b"application/grpc", b"multipart/x-mixed-replac
 """Media types of answers that have no end."""
 
 
-Open = Callable[[Head, Exchange, Results], Body | None]
-"""What reads and masks a body; None when it passes as it is. Raises ResourceError for one that must not pass."""
+POLICY = 1008
+"""Why a WebSocket is closed: what was said must not be (RFC 6455 section 7.4.1)."""
+
+
+class Open(Protocol):
+    """What reads and masks bodies; None for one that passes as it is. Raises ResourceError for one that must not."""
+
+    def __call__(self, head: Head, exchange: Exchange, results: Results) -> Body | None:
+        """For the body of an answer."""
+
+    def message(self, media: str, exchange: Exchange, results: Results) -> Body | None:
+        """For a message of a WebSocket."""
+
 
 Search = Callable[[bytes, bool], bytes]
 """A body's next bytes without the upstream's credential, of the same length over all; the last bytes wait for what
@@ -53,6 +67,7 @@ class Responses:
         self._ending = Ending()
         self._interim = 0
         self._framing: Framing | None = None
+        self._tunnel: Tunnel | None = None
         self._body: Body | None = None
         self._chunks = False
         self._begun = b""
@@ -67,6 +82,9 @@ class Responses:
             if exchange is None:
                 # A goodbye such as 408 that nobody asked for; were it kept, it would answer the next request.
                 self._talk.spent = True
+                break
+            if self._tunnel is not None:
+                shown.append(self._heard(self._tunnel, exchange, data, results))
                 break
             framing = self._framing
             if framing is None:
@@ -199,8 +217,19 @@ class Responses:
         mask = (lambda name, value: self._mask(exchange, name, value, results)) if self._masked else None
         lines = shown(head, self._origin, exchange.target, changed=False, mask=mask)
         self._talk.tunnel = exchange.begun = exchange.stream = True
+        self._tunnel = Tunnel(exchange, self._open.message, self._search)
         upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         return b"HTTP/1.1 101 Switching Protocols\r\n" + b"".join(lines) + upgrade
+
+    def _heard(self, tunnel: Tunnel, exchange: Exchange, data: bytes, results: Results) -> bytes:
+        """What comes over a WebSocket."""
+        said, messages = tunnel.take(data, results)
+        if not results.rows(exchange.operation, messages, len(said), ()):
+            self._over(exchange, Outcome("refused", "limit.rows"), results, close=True)
+            return close(POLICY, "no more may be given by the limit of a rule")
+        if tunnel.closed:
+            self._over(exchange, Outcome("ok", "", "101"), results, close=True)
+        return said
 
     # bodies
 

@@ -75,7 +75,7 @@ def chunks(*parts: bytes) -> bytes:
 def wire(
     *,
     site: Site | None = None,
-    open: Open = lambda head, exchange, results: None,
+    open: Open | None = None,
     search: Callable[[bytes, bool], bytes] = lambda data, more: data,
     masked: bool = False,
     prefix: bytes = b"",
@@ -90,7 +90,7 @@ def wire(
         Sender(HOST, LOGIN, masked),
         Origin("http", HOST.decode(), prefix, away),
         mine,
-        open,
+        open or Passing(),
         search,
         limit=limit,
         token=TOKEN,
@@ -118,9 +118,27 @@ class Shout:
         return b"!"
 
 
-def shouting(_head: Head, _exchange: object, _results: object) -> Body:
+class Shouting:
     """Every body shouts."""
-    return Shout()
+
+    def __call__(self, _head: Head, _exchange: object, _results: object) -> Body:
+        return Shout()
+
+    def message(self, _media: str, _exchange: object, _results: object) -> Body:
+        return Shout()
+
+
+class Passing:
+    """Every body passes."""
+
+    def __call__(self, _head: Head, _exchange: object, _results: object) -> None:
+        return None
+
+    def message(self, _media: str, _exchange: object, _results: object) -> None:
+        return None
+
+
+shouting = Shouting()
 
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
