@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import NoPermissionError, ResponseError
 
 from gateway import Gateway, Upstream
+from resp import Raw
 from servers import Redis
 
 SECRET = "upstream-secret-hunter2"
@@ -308,41 +308,6 @@ def test_invalidations(running: Gateway, token: str, server: Redis) -> None:
     server.cli("SET", "a", "7")
     side.reads(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n")
     side.close()
-
-
-class Raw:
-    """Bytes, in and out."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.settimeout(15)
-
-    def say(self, *words: str | bytes) -> Raw:
-        raw = [word.encode() if isinstance(word, str) else word for word in words]
-        return self.send(b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in raw))
-
-    def send(self, data: bytes) -> Raw:
-        self.socket.sendall(data)
-        return self
-
-    def reads(self, expected: bytes) -> bytes:
-        """Everything up to this."""
-        data = b""
-        while expected not in data:
-            more = self.socket.recv(65536)
-            assert more, f"the gateway closed the connection after {data!r}"
-            data += more
-        return data
-
-    def rest(self) -> bytes:
-        """Everything until the gateway closes."""
-        data = b""
-        while more := self.socket.recv(65536):
-            data += more
-        return data
-
-    def close(self) -> None:
-        self.socket.close()
 
 
 def test_before_a_token(running: Gateway, token: str) -> None:

@@ -52,11 +52,13 @@ class Opened:
 
 async def serve(stream: Stream, door: Door, resource: Resource | None) -> None:
     """Run one agent's connection until it ends. Raises TidegateError, EOFError, TimeoutError."""
-    async with asyncio.timeout(door.limits.handshake):
-        await secure(stream, door)
+    begins = True
     while True:
         try:
             async with asyncio.timeout(door.limits.handshake):
+                if begins:
+                    await secure(stream, door)
+                begins = False
                 opened = await _open(stream, door, resource)
         except TidegateError as error:
             stream.write(_said(error))

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tidegate.errors import AgentError
@@ -242,10 +243,12 @@ class Requests:
 
     def _without(self, args: list[bytes]) -> Understood | None:
         """What a command is whose last argument is not known, if that is the same whatever it is."""
-        one, other = (self._understand([*args, word], self._exchange.database) for word in (b"...", b". .. ."))
-        same = [(each.facts.verb, each.facts.reads, each.facts.writes, each.facts.flows) for each in (one, other)]
-        known = one.facts.verb is not UNKNOWN and one.name not in NEVER and one.name not in ALONE
-        return one if known and same[0] == same[1] and one.reply == other.reply else None
+        one, *others = [self._understand([*args, word], self._exchange.database) for word in (b"...", b"* *", b"0")]
+        if one.facts.verb is UNKNOWN or one.name in NEVER or one.name in ALONE:
+            return None
+        facts = replace(one.facts, text="")
+        same = all([replace(each.facts, text="") == facts and each.reply == one.reply for each in others])
+        return one if same else None
 
     def _unheld(self, args: list[bytes]) -> Facts:
         understood = self._understand(args or [b""], self._exchange.database)
