@@ -13,6 +13,8 @@ from . import (
     target_opening,
     target_policy,
     target_provider,
+    target_redis_agent,
+    target_redis_upstream,
     target_request,
     target_text,
     target_upstream,
@@ -28,6 +30,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "evidence": target_evidence.target,
     "provider": target_provider.target,
     "request": target_request.target,
+    "redis-agent": target_redis_agent.target,
+    "redis-upstream": target_redis_upstream.target,
     "http-agent": target_http.agent,
     "http-upstream": target_http.upstream,
 }

@@ -59,9 +59,12 @@ _VERBS = {
 _GIVEN = {name.replace("|", " "): verb for verb, names in _VERBS.items() for name in names.split()}
 
 SECRETS = frozenset(
-    ["config get", "acl list", "acl getuser", "acl users", "acl log", "acl dryrun", "migrate", "config rewrite"]
+    [
+        *("config get", "acl list", "acl getuser", "acl users", "acl log", "acl dryrun", "migrate", "config rewrite"),
+        *("config set", "acl setuser", "acl deluser", "acl load"),
+    ]
 )
-"""What shows the server's own secrets, or carries them along."""
+"""What shows the server's own secrets, carries them along, or changes them and with them the gateway's own login."""
 
 UNBOUNDED = frozenset(["keys", "flushall", "flushdb", "swapdb", "psubscribe", "monitor"])
 
@@ -176,6 +179,8 @@ def _understood(
     details: dict[str, object] = {"database": database}
     if name in SECRETS:
         details["secrets"] = True
+    if name == "swapdb":
+        details["unresolved"] = True  # every key of two databases is called differently then, in every session
     if name in UNBOUNDED:
         details["unbounded"] = True
     elif verb is Verb.WRITE:
@@ -189,7 +194,7 @@ def _understood(
         writes,
         effect=verb not in (Verb.READ, Verb.SESSION) or name in _CHANGES,
         filters=None if scripted else _filters(name, objects),
-        flows=None if scripted else _flows(name, args, objects),
+        flows=None if scripted or name == "swapdb" else _flows(name, args, objects),
         details=details,
     )
     return Understood(facts, plan(name, args, objects), name)

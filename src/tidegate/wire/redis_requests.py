@@ -190,11 +190,18 @@ class Requests:
         args, self._command, self._at = self._command.args, Command(self._limit), end
         return args
 
-    def _streamed(self) -> Request:
-        """A piece of a value whose beginning was allowed."""
-        piece = self._buffer[self._at : self._at + self._streaming]
-        self._at += len(piece)
-        self._streaming -= len(piece)
+    def _streamed(self) -> Request | None:
+        """A piece of a value whose beginning was allowed; its end comes whole. Raises AgentError."""
+        size = min(self._streaming, self.buffered)
+        if size < self._streaming:
+            size = min(size, self._streaming - 2)
+        if not size:
+            return None
+        piece = self._buffer[self._at : self._at + size]
+        if size == self._streaming and not piece.endswith(CRLF):
+            raise AgentError("Protocol error: a bulk string does not end where it should")
+        self._at += size
+        self._streaming -= size
         return Request(piece, continues=True)
 
     def _begun(self, *, streams: bool) -> None:

@@ -358,6 +358,18 @@ def test_a_large_value_is_judged_by_what_precedes_it() -> None:
     assert sent == raw and more.operations[0].facts.text == "GET a"
 
 
+def test_a_large_value_ends_where_it_should() -> None:
+    """So that both sides agree where the next command begins."""
+    raw = command("SET", "a", "x" * 9000)
+    for cut in (1, 2, 3):
+        side = play().agent(raw[:-cut]).asks("SET a ...").allowed()
+        while (more := side.wire.request()) is not None:
+            side.wire.forward(more)
+        side.agent(b"y" * cut)
+        with pytest.raises(AgentError, match="does not end"):
+            side.wire.request()
+
+
 @pytest.mark.parametrize(
     "raw",
     [
