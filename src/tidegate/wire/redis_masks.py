@@ -47,7 +47,7 @@ class Masks:
         self._operation = operation
         self._plan = plan
         self._results = results
-        self._null = b"_\r\n" if protocol == 3 else b"$-1\r\n"
+        self._nothing = b"_\r\n" if protocol == 3 else b"$-1\r\n"
         self._kept: dict[tuple[Field, bool], Transform | None] = {}
         self._counts: dict[Field, int] = {}
         self._data = b""
@@ -259,7 +259,7 @@ class Masks:
             return
         shown = mask(clear)
         if shown is None:
-            self._spans.replace(at, end, self._null)
+            self._spans.replace(at, end, self._nothing)
         elif shown != clear:
             self._spans.replace(at, end, bulk(shown))
         else:
