@@ -116,7 +116,7 @@ class _Request:
 
     def _objects(self) -> tuple[str, ...]:
         others = sorted(self._methods - {self._head.method})
-        return (self._place.object, *(f"{method} {self._place.template}" for method in others))
+        return (self._place.object, *self._place.also, *(f"{method} {self._place.template}" for method in others))
 
     def _command(self, method: str) -> str:
         if self._socket:

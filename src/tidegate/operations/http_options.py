@@ -36,7 +36,7 @@ _MAY_BE_SAFE = ("GET", "OPTIONS", "POST")
 class Options:
     """``safe`` fits objects that change nothing, ``opaque`` those that take bodies nobody understands. ``graphql`` are
     the paths of GraphQL, ``headers`` further fields that become facts. ``override``: one method may stand in for
-    another. ``fold``: letters' case in paths does not matter.
+    another. ``any_case``: whether letters' case in paths does not matter, None if nobody says.
     """
 
     safe: re.Pattern[str]
@@ -44,7 +44,7 @@ class Options:
     graphql: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     override: bool = False
-    fold: bool = False
+    any_case: bool | None = None
     paths: Templates[None] = field(default_factory=Templates)
     api: openapi.Api | None = None
     tags: Mapping[Field, str] = field(default_factory=dict)
@@ -54,7 +54,8 @@ class Options:
 def read(options: Mapping[str, object], base: str) -> Options:
     """The options; files are relative to ``base``. Raises ConfigError."""
     given = {key: value for key, value in options.items() if key in KEYS}
-    fold = _flag(given, "any_case")
+    any_case = _flag(given, "any_case") if "any_case" in given else None
+    fold = any_case is True
     digest = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS))
     api = None
     if "openapi" in given:
@@ -67,7 +68,7 @@ def read(options: Mapping[str, object], base: str) -> Options:
         graphql=frozenset(_texts(given, "graphql", _path)),
         headers=frozenset(name.lower() for name in _texts(given, "headers", _header)),
         override=_flag(given, "override"),
-        fold=fold,
+        any_case=any_case,
         paths=_paths(given, fold),
         api=api,
         tags=openapi_tags.tags(api) if api is not None else {},

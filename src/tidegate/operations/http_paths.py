@@ -29,9 +29,8 @@ _TARGET = re.compile(r"[\x21\x22\x24-\x7e]+")
 WRONG_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TWICE = re.compile(r"%(?:[0-9A-Fa-f]{2}|[uU][0-9A-Fa-f]{4})")
 _SPECIAL = r"/\;.%?#"
-_IDENTIFIER = re.compile(
-    r"[0-9]+|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{16,}"
-)
+_IDENTIFIER = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{16,}")
+_ENDING = re.compile(r"(?<=[^/])(?:\.[A-Za-z0-9]{1,16})+$")
 _PARAMETER = re.compile(r"\{([^{}/]{1,64})\}")
 
 T = TypeVar("T")
@@ -70,10 +69,24 @@ def _segment(raw: str) -> str | None:
 
 
 def automatic(path: str) -> tuple[str, list[str]]:
-    """The template of a path that no list has: numbers, UUIDs and long hexadecimal words are identifiers."""
+    """The template of a path that no list has, and its identifiers.
+
+    Every segment is one that does not begin as a name does: servers take ``+7``, ``7.0`` and ``0x7`` for 7, too.
+    """
     segments = segments_of(path)
-    found = [segment for segment in segments if _IDENTIFIER.fullmatch(segment)]
-    return "/" + "/".join("{id}" if _IDENTIFIER.fullmatch(each) else each for each in segments), found
+    found = [unquote(segment) for segment in segments if _identifies(segment)]
+    return "/" + "/".join("{id}" if _identifies(each) else each for each in segments), found
+
+
+def _identifies(segment: str) -> bool:
+    text = unquote(segment)
+    named = not text or text[0].isalpha() or text[0] in "._@~"
+    return not named or text[:4].lower() == "urn:" or _IDENTIFIER.fullmatch(text) is not None
+
+
+def stem(template: str) -> str:
+    """A template without the ending of its last name: some servers take ``/users.json`` for ``/users``."""
+    return _ENDING.sub("", template)
 
 
 def segments_of(path: str) -> list[str]:

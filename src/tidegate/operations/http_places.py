@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from .http_options import Options
-from .http_paths import Ambiguous, Match, automatic
+from .http_paths import Ambiguous, Match, automatic, stem
 from .openapi import Operation, Operations
 
 KEPT = 4096
@@ -17,13 +18,14 @@ SHORT = 512
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``object`` is method and template; ``reason`` says why it is unknown what is there."""
+    """``object`` is method and template, ``also`` what else it may be; ``reason``: why it is unknown what is there."""
 
     object: str
     template: str
     parameters: tuple[tuple[str, str], ...] = ()
     operation: Operation | None = None
     graphql: bool = False
+    also: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -48,10 +50,10 @@ class Places:
     def _found(self, method: str, path: str) -> Place:
         asked = "GET" if method == "HEAD" else method
         bare = path.rstrip("/") or "/"
-        if self._options.fold:
+        if self._options.any_case:
             bare = bare.lower()
         for known in self._options.graphql:
-            if bare == (known.lower() if self._options.fold else known):
+            if bare == (known.lower() if self._options.any_case else known):
                 return Place(f"POST {known}", known, graphql=True)
         try:
             if self._options.api is not None:
@@ -61,8 +63,16 @@ class Places:
             return Place(f"{asked} {bare}", bare, reason="several templates fit its path equally well")
         if match is not None:
             return Place(f"{asked} {match.template}", match.template, match.parameters)
+        return self._shaped(asked, bare)
+
+    def _shaped(self, asked: str, bare: str) -> Place:
         template, identifiers = automatic(bare)
-        return Place(f"{asked} {template}", template, tuple(("id", each) for each in identifiers))
+        given = tuple(("id", each) for each in identifiers)
+        shown = stem(template)
+        also = (f"{asked} {template}",) if shown != template else ()
+        odd = self._options.any_case is None and unquote(template) != unquote(template).lower()
+        reason = "it has capital letters and is in no list: `paths` or `any_case` say what it is" if odd else ""
+        return Place(f"{asked} {shown}", shown, given, also=also, reason=reason)
 
     def _listed(self, method: str, asked: str, match: Match[Operations] | None, bare: str) -> Place:
         if match is None:

@@ -161,14 +161,29 @@ def test_safe_for_all_of_get() -> None:
     ]
 
 
-def test_letters_case_can_be_no_matter() -> None:
-    """Some servers take /Users for /users, so that a rule for one must reach the other."""
-    at = site({"any_case": True, "paths": ["/Users/{id}"], "graphql": ["/GraphQL"]})
-    assert ask("GET /USERS/Bob", at=at).reads == ("GET /Users/{id}",)
-    assert ask("GET /USERS/Bob", at=at).details["param_id"] == "Bob"
-    assert ask("GET /Other", at=at).reads == ("GET /other",)
-    assert ask("GET /graphql?query={a}", at=at).command == "query"
-    assert ask("GET /Other", at=site({})).reads == ("GET /Other",)
+def test_letters_case_must_be_said() -> None:
+    """Some servers take /Users for /users: a tag or a rule for one must not be dodged by the other."""
+    options: dict[str, object] = {"paths": ["/Users/{id}"], "graphql": ["/GraphQL"]}
+    free, exact, unsaid = (site({**options, **more}) for more in ({"any_case": True}, {"any_case": False}, {}))
+    assert ask("GET /USERS/Bob", at=free).reads == ("GET /Users/{id}",)
+    assert ask("GET /USERS/Bob", at=free).details["param_id"] == "Bob"
+    assert ask("GET /Other", at=free).reads == ("GET /other",)
+    assert ask("GET /graphql?query={a}", at=free).command == "query"
+    assert ask("GET /Other", at=exact).reads == ("GET /Other",)
+    assert ask("GET /graphql?query={a}", at=exact).command == "get"
+    for line in ("GET /Other", "GET /USERS/Bob", "GET /%C3%9C", "GET /graphQL?query={a}"):
+        assert "capital letters" in ask(line, at=unsaid).reason
+    assert ask("GET /Users/Bob", at=unsaid).verb is Verb.READ
+
+
+def test_an_ending_makes_no_other_object() -> None:
+    """Some servers take /users.json for /users: rules and tags of either count, unless a list says what it is."""
+    facts = ask("GET /customers.json")
+    assert facts.reads == ("GET /customers", "GET /customers.json")
+    assert SITE.template(head("GET", "/customers.json")) == "GET /customers"
+    assert ask("GET /a/archive.tar.gz").reads == ("GET /a/archive", "GET /a/archive.tar.gz")
+    assert ask("DELETE /customers.xml").details["unbounded"] is True
+    assert ask("GET /x.csv", at=site({"paths": ["/x.csv"]})).reads == ("GET /x.csv",)
 
 
 def test_templates_that_fit_equally_well_are_unknown() -> None:
