@@ -177,6 +177,7 @@ def test_curl(place: Place) -> None:
         ["--http1.0", "-H", f"@{header}", f"{place.url}/customers/1"],
         ["-H", f"Host: api.gw.example:{place.port}", "-H", f"@{header}", f"http://127.0.0.1:{place.port}/customers/1"],
         ["--compressed", "-H", f"@{header}", f"{place.url}/customers/1"],
+        ["--proxy", f"http://agent:{place.token}@127.0.0.1:{place.port}", "http://api.gw.example/customers/1"],
     ):
         assert json.loads(curl(*words))["name"] == "Customer 1", words
     done = json.loads(curl("-H", f"@{header}", "-T", str(big), f"{place.url}/upload"))
@@ -186,7 +187,8 @@ def test_curl(place: Place) -> None:
 
 def curl(*words: str) -> str:
     """What curl prints."""
-    done = subprocess.run(["curl", "-sS", "--noproxy", "*", *words], capture_output=True, text=True, check=False)
+    clean = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["curl", "-sS", *words], capture_output=True, text=True, check=False, env=clean)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -413,6 +415,13 @@ def test_masks(place: Place, form: str, coding: str) -> None:
         assert not {"etag", "content-encoding", "content-length"} & set(answer.headers)
         if form == "json":
             assert [each["id"] for each in answer.json()] == list(range(1, 51))
+
+
+def test_masks_in_a_stream(place: Place) -> None:
+    """Each event is masked as it comes."""
+    with masked(place) as client, client.stream("GET", "/events") as answer:
+        lines = [line for line, _ in zip(answer.iter_lines(), range(9), strict=False)]
+    assert sum("[masked:email" in line for line in lines) == 3 and not any("@" in line for line in lines)
 
 
 def test_masks_are_counted_and_never_taken_back(place: Place) -> None:

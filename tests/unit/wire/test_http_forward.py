@@ -65,6 +65,13 @@ def test_parts_of_bodies_are_not_asked_for_where_they_may_be_masked() -> None:
     assert ahead("Range: bytes=0-9") == sent("GET", "/", "Range: bytes=0-9")
 
 
+def test_another_method_may_stand_in_where_it_was_judged() -> None:
+    """Only there the field goes ahead."""
+    head = request_head(b"GET / HTTP/1.1\r\nHost: gw\r\nX-HTTP-Method-Override: PUT\r\n\r\n")
+    said = Sender(b"api.internal:8080", LOGIN, whole=False, overriding=True).ahead(head, b"/", b"").data
+    assert said == sent("GET", "/", "X-HTTP-Method-Override: PUT")
+
+
 def test_the_credential_is_the_gateways_to_give() -> None:
     """An agent's field of that name stays here."""
     assert ahead("X-Api-Key: mine", private=frozenset((b"x-api-key",))) == sent()
