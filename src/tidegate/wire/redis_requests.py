@@ -141,8 +141,10 @@ class Requests:
                 return self._oversized() if self._command.oversized >= 0 else None
             if args:
                 request = self._one(args, start)
-                if request is not None or self.waiting:
+                if request is not None:
                     return request
+                if self.waiting:
+                    return None
         return None
 
     def planned(self) -> Planned:
