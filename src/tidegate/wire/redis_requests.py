@@ -143,9 +143,13 @@ class Requests:
                 request = self._one(args, start)
                 if request is not None:
                     return request
-                if self.waiting:
+                if self._waits():
                     return None
         return None
+
+    def _waits(self) -> bool:
+        """Whether the command that was just taken makes the next ones wait."""
+        return self.waiting
 
     def planned(self) -> Planned:
         """What belongs to the request that was given last."""
