@@ -94,6 +94,11 @@ def test_what_is_remembered_has_an_end() -> None:
     for number in range(5000):
         ask(f"GET /a/b{number}", at=at)
     assert len(at._kept) <= 1024
+    assert len(at._places._kept) <= 4096
+    for number in range(100):
+        ask(f"GET /{'a' * 4000}{number}", at=at)
+        ask(f"GET /b?{'a' * 4000}{number}", at=at)
+    assert not any(len(str(part)) > 3000 for kept in (*at._kept, *at._places._kept) for part in kept)
 
 
 @pytest.mark.parametrize(

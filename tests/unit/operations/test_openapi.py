@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tidegate.masking.patterns import PatternTags
 from tidegate.model.operation import Facts, Verb
 from tidegate.model.resource import Field
 from tidegate.operations.http import Site, head, site
+from tidegate.web.api import describe
 from unit.operations import openapi_documents as documents
 
 J = {"content-type": "application/json"}
@@ -156,6 +158,21 @@ def test_a_read_with_a_body_that_is_not_understood(tmp_path: Path) -> None:
     assert [ask(at, "GET /a", {"content-type": kind}, b"{}").effect for kind in ("image/png", "application/json")] == [
         True, False,
     ]  # fmt: skip
+
+
+def test_a_document_that_a_framework_made(tmp_path: Path) -> None:
+    """Each operation of the gateway's own API is found by its path, under its own name."""
+    document = describe()
+    (tmp_path / "api.json").write_text(json.dumps(document))
+    at = site({"openapi": "api.json"}, str(tmp_path))
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            kinds = list(operation.get("requestBody", {}).get("content", {}))
+            body = b"" if not kinds else b"{}" if "json" in kinds[0] else b"a=1"
+            line = f"{method.upper()} {re.sub('{[^}]*}', 'x', path)}"
+            facts = ask(at, line, {"content-type": kinds[0]} if kinds else {}, body)
+            assert (facts.reason, facts.details["operation"]) == ("", operation["operationId"]), line
+            assert (facts.reads + facts.writes) == (f"{method.upper()} {path}",)
 
 
 def minimal(**parts: Any) -> dict[str, Any]:
