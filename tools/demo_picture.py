@@ -32,6 +32,8 @@ PARTS = {
     "The agent reads": ("SELECT id, email", "✓ e-mail", "✓ none of"),
     "The agent is refused": ("DROP TABLE", "DELETE FROM orders;"),
     "A bulk change waits": ("=> UPDATE orders SET", "bob $ tidegate approvals show", "approvals approve", "now gets"),
+    "The same road to a cache": ("cache> HGETALL",),
+    "The same road to an API": ("customers/43", "✓ no clear"),
     "One byte is flipped": ("auditor $",),
 }  # fmt: skip
 """Chapters that the picture shows, and what the steps that it shows of them contain."""
