@@ -25,12 +25,18 @@ from .redis_frames import ARRAY, CRLF, Command, encoded, inline, number
 NEVER: Final = frozenset({"auth", "client reply", "monitor", "psync", "replconf", "sync"})
 """Commands after which nobody could follow the session, or that would get around the gateway."""
 
+STATE: Final = frozenset({"hello", "select"})
+"""Commands whose effect on the connection must be known."""
+
 UNKNOWN: Final = Verb.UNKNOWN
 SHOWN: Final = 512
 """Bytes of a command that its text holds whole; a longer one is among the parameters as it came."""
 
 KEPT: Final = 512
 """Short commands that one session remembers what they are."""
+
+PENDING: Final = 10_000
+"""Commands without an answer, beyond which the agent waits: a server may read on while one of them blocks."""
 
 QUEUED: Final = 10_000
 """Commands of one transaction."""
@@ -39,6 +45,9 @@ ALONE: Final = frozenset(
     {*(name.decode() for name in CHANNELS), "select", "hello", "client tracking", "client caching"}
 )
 """Commands that a transaction may not hold here: its later commands, or their replies, would mean something else."""
+
+CREDENTIALS: Final = frozenset({b"auth", b"hello"})
+"""Commands that may carry a credential, which is neither recorded nor in evidence; with one they are not forwarded."""
 
 OVER_LIMIT: Final = "limit.message"
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
@@ -124,7 +133,8 @@ class Requests:
 
     def next(self) -> Request | None:
         """The next request. Raises AgentError."""
-        self.waiting = self._barrier and self._exchange.pending > 0
+        pending = self._exchange.pending
+        self.waiting = pending >= PENDING or (self._barrier and pending > 0)
         if self.waiting:
             return None
         self._barrier = False
@@ -242,12 +252,16 @@ class Requests:
         start, stop = self._at, self._at + command.at
         raw = self._buffer[start:stop]
         self._at = stop
-        understood = self._without(command.args) if command.remaining == 1 and self._queue is None else None
+        args = command.args
+        if args and args[0].lower() in CREDENTIALS:
+            args = args[:1]
+            raw = encoded(args)
+        understood = self._without(args) if command.remaining == 1 and self._queue is None else None
         if understood is not None:
             operation = Operation(understood.facts, STREAMED, declared=self._place())
             self._planned = Planned(raw, [Expected(REPLY, operation, understood.reply, understood.name)])
         else:
-            facts = self._unheld(command.args)
+            facts = self._unheld(args)
             operation = Operation(facts, STREAMED, declared=self._place(), anew=lambda: facts)
             self._planned = self._instead(facts.reason, operation)
             self._aborted = self._queue is not None
@@ -272,6 +286,8 @@ class Requests:
 
     def _one(self, args: list[bytes], start: int) -> Request | None:
         raw = self._buffer[start : self._at]
+        if args[0].lower() in CREDENTIALS and (shown := _without_credential(args)) is not None:
+            args, raw = shown, encoded(shown)
         sent = raw if raw[0] == ARRAY else encoded(args)
         understood = self._understood(args, sent)
         if len(args[0]) <= 7:
@@ -298,7 +314,7 @@ class Requests:
     def _command_alone(self, args: list[bytes], raw: bytes, sent: bytes, understood: Understood) -> Request:
         name = understood.name
         operation = self._operation(understood, sent)
-        if name in NEVER or (name == "hello" and understood.facts.verb is UNKNOWN):
+        if name in NEVER or (name in STATE and understood.facts.verb is UNKNOWN):
             self._planned = self._instead(understood.facts.reason, operation)
             return Request(raw, (operation,))
         kind = CONFIRM if name.encode() in CHANNELS else REPLY
@@ -404,6 +420,14 @@ class Requests:
         planned.abandons, planned.watching, planned.word = True, False, b"EXECABORT"
         self._planned = planned
         return Request(raw, operations)
+
+
+def _without_credential(args: list[bytes]) -> list[bytes] | None:
+    """AUTH, or HELLO with AUTH, without what follows that word; None when there is no credential in it."""
+    if args[0].lower() == b"auth":
+        return [args[0], *[b"***"] * (len(args) - 1)]
+    at = next((at for at, word in enumerate(args) if at and word.upper() == b"AUTH"), 0)
+    return [*args[: at + 1], *[b"***"] * (len(args) - at - 1)] if at else None
 
 
 def error_line(refusal: Refuse, word: bytes = b"NOPERM") -> bytes:

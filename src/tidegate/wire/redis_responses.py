@@ -296,7 +296,7 @@ class Responses:
     def _done(self, expected: Expected, outcome: Outcome) -> None:
         exchange = self._exchange
         exchange.answered()
-        if outcome is OK and expected.number >= 0:
+        if outcome.status != "error" and expected.number >= 0:
             if expected.name == "select":
                 exchange.database = expected.number
             else:

@@ -11,6 +11,7 @@ from tidegate.errors import AgentError, ResourceError
 from tidegate.model.operation import STREAMED, Request, Verb
 from tidegate.model.verdict import Refuse
 from tidegate.wire.redis_frames import Command
+from tidegate.wire.redis_requests import PENDING
 
 from .redis_talking import NO, OK, REFUSED, SAID, Masker, array, bulk, command, play, wire
 
@@ -72,6 +73,38 @@ def test_what_no_rule_may_allow_is_a_ping_upstream(words: tuple[str, ...]) -> No
     assert said.startswith(b"-NOPERM refused by rule") and b"wire.never" in said
     assert side.results.outcomes[-1][1:] == ("refused", "wire.never")
     side.asks("GET a").allowed().resource(bulk("x")).agent_sees(bulk("x"))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        command("AUTH", "shop", "my-token"),
+        command("AUTH", "my-token"),
+        command("HELLO", "3", "SETNAME", "x", "auth", "shop", "my-token"),
+        b"auth shop my-token\r\n",
+        command("AUTH", "my-token", "x" * 9000)[:6000],
+        MULTI + command("AUTH", "my-token"),
+    ],
+)
+def test_credentials_are_not_in_evidence(raw: bytes) -> None:
+    """Neither in the recording nor in the text."""
+    for request in requests(wire(), raw):
+        assert b"my-token" not in request.raw
+        for operation in request.operations:
+            assert "my-token" not in operation.facts.text and b"my-token" not in operation.parameters
+            assert operation.facts.verb is Verb.UNKNOWN
+
+
+def test_so_many_commands_may_be_unanswered() -> None:
+    """A server reads on while one of them blocks; the gateway does not."""
+    side, results = wire(10**6), Watcher()
+    data = command("BLPOP", "q", "0") + PING * (PENDING + 5)
+    for request in requests(side, data):
+        results.open.update(request.operations)
+        side.forward(request)
+    assert side.pending == PENDING and side.waiting
+    side.responses(b"*-1\r\n", results)
+    assert side.request() is not None and not side.waiting
 
 
 # transactions
@@ -418,6 +451,13 @@ def test_goodbye() -> None:
     assert side.wire.goodbye(NO).startswith(b"-ERR refused by rule")
     side.resource(b"$5\r\nab")
     assert side.wire.goodbye(NO) == b""
+    side = play().agent(MULTI + SET + GET + EXEC)
+    for _ in range(3):
+        side.request()
+    side.asks("SET a 1", "GET a").allowed().resource(OK + QUEUED + QUEUED + b"*2\r\n" + OK)
+    assert side.wire.partial and side.wire.goodbye(NO) == b""
+    side.resource(bulk("x"))
+    assert not side.wire.partial and side.wire.goodbye(NO)
 
 
 REPLIES = {

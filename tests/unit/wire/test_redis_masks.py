@@ -75,6 +75,7 @@ CASES = [
     ("BZPOPMIN u 0", {"0/u.value": "M"}, 2, array(bulk("u"), S, bulk("1")), array(bulk("u"), M, bulk("1"))),
     ("SINTER a u", {"unknown": "M"}, 2, array(S), array(M)),
     ("EVAL 'return 1' 0", {"unknown": "M"}, 2, array(S, b":1\r\n", b"-ERR secret\r\n"), None),
+    ("EVAL 'return 1' 0", {"unknown": "M"}, 2, b"+secret\r\n", M),
     ("EXISTS u", {"0/u.value": "M"}, 2, b":1\r\n", b":1\r\n"),
 ]  # fmt: skip
 
@@ -94,6 +95,12 @@ def test_masks(text: str, masks: dict[str, str], protocol: int, came: bytes, sho
     said = side.take_agent()
     assert said == shown if shown is not None else b"secret" not in said
     assert side.wire.pending == 0 and not side.results.open
+
+
+def test_what_nobody_can_trace_is_always_asked_for() -> None:
+    """Also when the command touches no tagged key."""
+    side = play(Masker({"unknown": "M"})).agent(command("CLIENT", "LIST"))
+    side.asks("CLIENT LIST").allowed().resource(S).agent_sees(M)
 
 
 def test_masks_are_counted_by_field() -> None:
