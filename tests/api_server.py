@@ -76,6 +76,20 @@ async def headers(request: web.Request) -> web.Response:
     return answer
 
 
+@routes.get("/letters")
+async def letters(request: web.Request) -> web.StreamResponse:
+    """The credential that came, letter by letter, each in a chunk of its own; `coding=gzip` hides it as well."""
+    said = f'{{"given": "{request.headers.get("Authorization", "")}"}}'.encode()
+    answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+    if request.query.get("coding") == "gzip":
+        said, answer.headers["Content-Encoding"] = gzip.compress(said), "gzip"
+    await answer.prepare(request)
+    for letter in said:
+        await answer.write(bytes((letter,)))
+        await asyncio.sleep(0.002)  # so that each arrives alone
+    return answer
+
+
 @routes.put("/upload")
 async def upload(request: web.Request) -> web.Response:
     """Counts and hashes what comes."""

@@ -461,6 +461,8 @@ def test_the_credential_never_comes_back(place: Place) -> None:
         for path in ("/headers", "/headers?coding=gzip", "/echo"):
             answer = client.put(path, content=b"x") if path == "/echo" else client.get(path)
             assert SECRET not in answer.text and SECRET not in str(answer.headers)
+        for path in ("/letters", "/letters?coding=gzip"):
+            assert client.get(path).json() == {"given": "Bearer " + "x" * len(SECRET)}
         assert client.get("/headers").headers["x-echo"] == "Bearer " + "x" * len(SECRET)
         assert client.request("TRACE", "/headers").status_code == 501
     alerts = place.gateway.call("GET", "audit/leaves?kind=alert.raised&limit=100", "alice")["items"]

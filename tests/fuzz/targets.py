@@ -16,6 +16,7 @@ from . import (
     target_redis_agent,
     target_redis_upstream,
     target_request,
+    target_socket,
     target_text,
     target_upstream,
 )
@@ -34,6 +35,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "redis-upstream": target_redis_upstream.target,
     "http-agent": target_http.agent,
     "http-upstream": target_http.upstream,
+    "http-socket": target_socket.target,
 }
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -1,7 +1,7 @@
 """The frames of WebSocket, read strictly as they stream, in either direction. Source: RFC 6455 section 5.
 
 No extension is ever agreed on, so reserved bits are an error. A message passes piece by piece: whoever stands in
-between may fragment it anew (section 5.4). Nothing follows a close frame.
+between may fragment it anew (section 5.4). Nothing that follows a close frame goes on.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Frames:
         pieces: list[Piece] = []
         at = 0
         while at < len(data):
+            if self.closed and not self._masked:
+                return pieces  # what a server says after its end is not heard (section 1.4)
             if self.closed:
                 raise self._wrong("something follows the end")
             if not self._left:

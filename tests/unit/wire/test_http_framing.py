@@ -59,6 +59,7 @@ def test_counted_however_cut(sizes: list[int], body: bytes) -> None:
         b"3;\nabc\r\n",
         b"3\rabc\r\n",
         b"3\r\nabcd\r\n",
+        b"3\r\nabcXY0\r\n\r\n",
         b"3\r\nabc\n0\r\n\r\n",
         b"3;" + b"a" * 300 + b"\r\n",
         b"3" * 300,

@@ -68,7 +68,6 @@ def test_masks_are_taken_off(sizes: list[int], payload: bytes) -> None:
         b"\x89\x7e\x00\x7e" + bytes(126),
         b"\x88\x01a",
         frame(TEXT, b"a", last=False) + frame(TEXT, b"b"),
-        close(1000, "") + frame(TEXT, b"a"),
     ],
 )
 def test_what_is_no_frame(said: bytes) -> None:
@@ -76,6 +75,13 @@ def test_what_is_no_frame(said: bytes) -> None:
     for pieces in ([said], [said[at : at + 1] for at in range(len(said))]):
         with pytest.raises(ResourceError):
             messages(pieces)
+
+
+def test_nothing_follows_the_end() -> None:
+    """What a server says then is not heard, and an agent may not say any more."""
+    assert messages([close(1000, "") + frame(TEXT, b"a"), b"more"]) == [(CLOSE, b"\x03\xe8")]
+    with pytest.raises(AgentError):
+        messages([masked(close(1000, "")) + masked(frame(TEXT, b"a"))], agent=True)
 
 
 def test_who_masks() -> None:
