@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tidegate.model.recipe import Client, Draft, Recipe
 
-_CLI = "redis-cli -h {{host}} -p {{port}} --tls --cacert {{ca}} --user {{resource}}"
-_SET = 'REDISCLI_AUTH="$(cat {{directory}}/token)"'
+_CLI = "redis-cli -h {{host}} -p {{port}} --tls --cacert '{{ca}}' --user {{resource}}"
+_SET = 'REDISCLI_AUTH="$(cat "{{directory}}/token")"'
 _URL = 'from_url(open("{{directory}}/url").read().strip())'
 
 _IOREDIS = (

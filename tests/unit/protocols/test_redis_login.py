@@ -62,6 +62,13 @@ def test_wrong_secrets(server: Redis) -> None:
         assert error.value.code == "resource.login" and "WRONGPASS" not in error.value.hint
 
 
+def test_a_clusters_node_is_not_taken() -> None:
+    """A real one, whose keys would lie elsewhere."""
+    with Redis(SECRET, ["cluster-enabled yes"]) as node, pytest.raises(ResourceError) as error:
+        asyncio.run(entered(at(node.port), "", SECRET))
+    assert error.value.code == "resource.cluster" and str(node.port) not in error.value.message
+
+
 async def against(answers: dict[bytes, bytes], protocol: int = 2) -> bytes:
     """The login to a server that says these; +OK to all else."""
 
