@@ -80,7 +80,7 @@ class CsvBody:
             if data[at : at + 1] == self._separator:
                 at += 1
                 continue
-            line = re.compile(rb"\r?\n|\r|$").match(data, at)
+            line = re.compile(rb"\r?\n|$").match(data, at)
             if line is None:
                 raise ResourceError("the answer is not the table that it should be", code="resource.malformed")
             return fields, line[0], max(line.end(), at + 1) if line.end() == at else line.end()

@@ -14,7 +14,7 @@ from tidegate.errors import ResourceError
 from tidegate.model.operation import Transform
 from tidegate.wire.body_csv import LONGEST, CsvBody
 
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
 
 
 def look(path: str) -> Transform | None:
