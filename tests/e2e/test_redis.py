@@ -533,4 +533,5 @@ def recipe(gateway: Gateway, token: str, directory: Path) -> subprocess.Complete
     ca.write_bytes((gateway.data / "tls" / "server.crt").read_bytes())
     places = {"host": "localhost", "port": gateway.port, "resource": "shop", "directory": directory, "ca": ca}
     words = [re.sub(r"{{(.*?)}}", lambda place: str(places[place[1]]), word) for word in RECIPE.clients[0].argv]
-    return subprocess.run([*words, "GET", "a"], capture_output=True, text=True, timeout=30, check=True)
+    debian = {**os.environ, "PATH": "/usr/bin:/bin"}  # a wheel's redis-cli, which may come first, knows no TLS
+    return subprocess.run([*words, "GET", "a"], capture_output=True, text=True, timeout=30, check=True, env=debian)
